@@ -1,0 +1,1 @@
+//! Implementations of the roles of `odoo-ha-core`.
