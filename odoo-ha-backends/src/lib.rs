@@ -1,1 +1,33 @@
-//! Implementations of the roles of `odoo-ha-core`.
+//! Implementations of the roles of `odoo-ha-core`: one technology, one feature, one folder.
+//!
+//! No feature is on by default, none pulls another's client, and no backend knows of another. Each translates between a role
+//! and its technology; what to do is decided in the core.
+//!
+//! | feature | role | what it is |
+//! |---|---|---|
+//! | `memory` | all | in-memory implementations, for tests of embedders |
+//! | `sqlite` | `Dcs` | one file, for several processes of one machine |
+//! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
+//! | `listener` | `FloatingIp` | a TCP address that one local process holds |
+//! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
+//! | `log` | `Notifier` | the program's own log |
+//! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
+
+#[cfg(feature = "guard")]
+pub mod guard;
+#[cfg(feature = "listener")]
+pub mod listener;
+#[cfg(feature = "log")]
+pub mod log;
+#[cfg(feature = "memory")]
+pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "probe-http")]
+pub mod probe_http;
+#[cfg(feature = "probe-postgres")]
+pub mod probe_postgres;
+#[cfg(feature = "probe-tcp")]
+pub mod probe_tcp;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

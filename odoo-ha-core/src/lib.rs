@@ -1,1 +1,23 @@
-//! core
+//! High availability for Odoo: the roles, a pure failover state machine, and the driver that runs it.
+//!
+//! An Odoo installation is a PostgreSQL database, a filestore, sessions, the Odoo and nginx processes, and one address. This
+//! crate decides which node serves them, and makes sure that at most one does.
+//!
+//! | layer | module | what it is |
+//! |---|---|---|
+//! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`policy`], [`error`] | plain data |
+//! | roles | [`roles`] | what a backend implements: store, address, database, files, probes, notifiers |
+//!
+//! Each layer imports only those above it.
+
+pub mod database;
+pub mod error;
+pub mod event;
+pub mod lsn;
+pub mod member;
+pub mod policy;
+pub mod records;
+pub mod roles;
+pub mod store;
+pub mod term;
+pub mod time;
