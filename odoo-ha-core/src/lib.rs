@@ -14,6 +14,7 @@ pub mod database;
 pub mod error;
 pub mod event;
 pub mod lsn;
+pub mod machine;
 pub mod member;
 pub mod policy;
 pub mod records;
