@@ -1,0 +1,48 @@
+# `make` alone lists what there is. Every target can be run again at any time.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test gates fmt clippy features docs deny tools
+
+# Arguments of the demo: make demo DEMO_ARGS=--help
+DEMO_ARGS ?=
+
+# Tools live beside the build, one directory a version: nothing of the user's own is replaced.
+TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what this machine lacks (Debian: as root)
+	@.ci/setup
+
+demo: setup ## a failover to watch on this machine; DEMO_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-examples --bin quickstart -- $(DEMO_ARGS)
+
+test: setup ## every test of every crate with every feature
+	cargo test --workspace --all-features --locked
+
+gates: fmt clippy features docs deny ## everything below: what must hold besides the tests
+
+fmt: ## the code is formatted
+	cargo fmt --all --check
+
+clippy: ## no warning anywhere, tests and examples included
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+features: ## no warning in core and backends without features and with each one alone
+	@.ci/each-feature odoo-ha-core
+	@.ci/each-feature odoo-ha-backends
+
+docs: ## the documentation builds, every link in it leads somewhere
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+
+deny: $(CARGO_DENY) ## licences, banned crates and sources of all dependencies (deny.toml)
+	cargo fetch --locked
+	$(CARGO_DENY) --offline --locked check --hide-inclusion-graph licenses bans sources
+
+tools: $(CARGO_DENY) ## build the tools that the gates need (cargo-deny: about four minutes, once)
+
+$(CARGO_DENY):
+	cargo install cargo-deny --version =$(CARGO_DENY_VERSION) --locked --quiet --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
