@@ -6,6 +6,8 @@
 //! Start with `layers` (who may import whom) and `dependencies` (which feature may pull what);
 //! `code`, `manifest` and `repo` are how they read.
 
+#![expect(clippy::panic, reason = "a check that cannot read the repository has to fail loudly")]
+
 mod code;
 mod dependencies;
 mod layers;
