@@ -43,10 +43,7 @@ pub(crate) fn lines_with(code: &str, text: &str) -> Vec<usize> {
         let after = code[at + text.len()..].chars().next();
         !(whole_start && before.is_some_and(is_word) || whole_end && after.is_some_and(is_word))
     };
-    code.match_indices(text)
-        .filter(|&(at, _)| stands(at))
-        .map(|(at, _)| line_of(code, at))
-        .collect()
+    code.match_indices(text).filter(|&(at, _)| stands(at)).map(|(at, _)| line_of(code, at)).collect()
 }
 
 /// Every path that begins with `root`, which is one segment such as `crate` or `std`.
@@ -55,9 +52,7 @@ pub(crate) fn paths(code: &str, root: &str) -> Vec<CodePath> {
     for (at, _) in code.match_indices(root) {
         let before = code[..at].trim_end();
         // `a::root` is somebody else's; `::root` is ours.
-        let inner = before
-            .strip_suffix("::")
-            .is_some_and(|outer| outer.ends_with(|c| is_word(c) || c == '>'));
+        let inner = before.strip_suffix("::").is_some_and(|outer| outer.ends_with(|c| is_word(c) || c == '>'));
         let rest = &code[at + root.len()..];
         if inner || code[..at].ends_with(is_word) || rest.starts_with(is_word) {
             continue;
@@ -67,15 +62,8 @@ pub(crate) fn paths(code: &str, root: &str) -> Vec<CodePath> {
         if let Some(tree) = rest.strip_prefix("::") {
             read_tree(tree, line, &[], &mut found);
         } else if let Some(name) = rest.strip_prefix("as ") {
-            let name = name
-                .trim_start()
-                .chars()
-                .take_while(|&c| is_word(c))
-                .collect::<String>();
-            found.push(CodePath {
-                line,
-                segments: vec![format!("as {name}")],
-            });
+            let name = name.trim_start().chars().take_while(|&c| is_word(c)).collect::<String>();
+            found.push(CodePath { line, segments: vec![format!("as {name}")] });
         }
     }
     found
@@ -104,29 +92,20 @@ fn read_tree<'a>(text: &'a str, line: usize, prefix: &[String], found: &mut Vec<
         }
     }
     if let Some(rest) = text.strip_prefix('*') {
-        found.push(CodePath {
-            line,
-            segments: with("*"),
-        });
+        found.push(CodePath { line, segments: with("*") });
         return rest;
     }
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     if name.is_empty() {
         // `::<T>` after a path: the path ends here.
-        found.push(CodePath {
-            line,
-            segments: prefix.to_vec(),
-        });
+        found.push(CodePath { line, segments: prefix.to_vec() });
         return rest;
     }
     match rest.trim_start().strip_prefix("::") {
         Some(deeper) => read_tree(deeper, line, &with(name), found),
         None => {
-            found.push(CodePath {
-                line,
-                segments: with(name),
-            });
+            found.push(CodePath { line, segments: with(name) });
             rest
         }
     }
@@ -147,9 +126,7 @@ fn end_of_hidden(source: &[char], at: usize) -> Option<usize> {
 }
 
 fn find(source: &[char], from: usize, wanted: impl Fn(char) -> bool) -> usize {
-    (from..source.len())
-        .find(|&at| wanted(source[at]))
-        .unwrap_or(source.len())
+    (from..source.len()).find(|&at| wanted(source[at])).unwrap_or(source.len())
 }
 
 fn end_of_block_comment(source: &[char], start: usize) -> usize {
@@ -209,10 +186,7 @@ mod tests {
     use super::*;
 
     fn segments(code: &str, root: &str) -> Vec<String> {
-        paths(code, root)
-            .into_iter()
-            .map(|path| path.segments.join("::"))
-            .collect()
+        paths(code, root).into_iter().map(|path| path.segments.join("::")).collect()
     }
 
     #[test]
@@ -228,13 +202,7 @@ mod tests {
         for source in hidden {
             assert_eq!(lines_with(&code_only(source), "tokio"), Vec::<usize>::new(), "{source}");
         }
-        let shown = [
-            "'\"'; tokio",
-            "fn f<'a>(x: &'a str) { tokio }",
-            "'\\''; tokio",
-            "r#type; tokio",
-            "// x\ntokio",
-        ];
+        let shown = ["'\"'; tokio", "fn f<'a>(x: &'a str) { tokio }", "'\\''; tokio", "r#type; tokio", "// x\ntokio"];
         for source in shown {
             assert_eq!(lines_with(&code_only(source), "tokio").len(), 1, "{source}");
         }
@@ -249,26 +217,12 @@ mod tests {
     #[test]
     fn paths_are_read_through_groups_globs_and_new_names() {
         let code = "use std::{fmt, time::{Duration, Instant as I, self}, io::*};\nlet x = ::std::env::var::<T>(y);";
-        let expected = [
-            "fmt",
-            "time::Duration",
-            "time::Instant",
-            "time::self",
-            "io::*",
-            "env::var",
-        ];
+        let expected = ["fmt", "time::Duration", "time::Instant", "time::self", "io::*", "env::var"];
         assert_eq!(segments(code, "std"), expected);
         assert_eq!(segments("use crate as root;", "crate"), ["as root"]);
-        assert_eq!(
-            segments("pub(crate) fn f() { crate::a::B { x: 1 } }", "crate"),
-            ["a::B"]
-        );
+        assert_eq!(segments("pub(crate) fn f() { crate::a::B { x: 1 } }", "crate"), ["a::B"]);
         assert_eq!(segments("my::crate::a; xstd::y; std_z::w", "std"), Vec::<String>::new());
         assert_eq!(paths("\n\nuse crate::{\n a,\n b};", "crate").len(), 2);
-        assert_eq!(
-            segments("use crate::{a, b", "crate"),
-            ["a", "b"],
-            "an unfinished group ends"
-        );
+        assert_eq!(segments("use crate::{a, b", "crate"), ["a", "b"], "an unfinished group ends");
     }
 }

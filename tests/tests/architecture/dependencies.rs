@@ -29,19 +29,13 @@ const RUNTIME: &[&str] = &["tokio", "async-std", "smol", "mio"];
 #[test]
 fn core_without_its_driver_links_no_runtime() {
     let linked = repo::linked("odoo-ha-core", "");
-    assert!(
-        linked.contains(&"serde".to_owned()),
-        "the tree shows what is there: {linked:?}"
-    );
+    assert!(linked.contains(&"serde".to_owned()), "the tree shows what is there: {linked:?}");
     assert_eq!(intruders(&linked, RUNTIME), Vec::<String>::new());
 }
 
 #[test]
 fn core_with_its_driver_links_one_so_the_check_above_can_see_it() {
-    assert_eq!(
-        intruders(&repo::linked("odoo-ha-core", "driver"), &["tokio"]),
-        ["tokio"]
-    );
+    assert_eq!(intruders(&repo::linked("odoo-ha-core", "driver"), &["tokio"]), ["tokio"]);
 }
 
 #[test]
@@ -49,28 +43,17 @@ fn a_feature_of_the_backends_links_only_its_own_client() {
     let mut complaints = Vec::new();
     for (feature, allowed) in CLIENTS {
         let foreign = foreign_clients(&repo::linked(BACKENDS, feature), allowed, CLIENTS);
-        complaints.extend(
-            foreign
-                .into_iter()
-                .map(|client| format!("feature {feature} pulls {client}")),
-        );
+        complaints.extend(foreign.into_iter().map(|client| format!("feature {feature} pulls {client}")));
     }
     let foreign = foreign_clients(&repo::linked(BACKENDS, ""), &[], CLIENTS);
-    complaints.extend(
-        foreign
-            .into_iter()
-            .map(|client| format!("without a feature there is {client}")),
-    );
+    complaints.extend(foreign.into_iter().map(|client| format!("without a feature there is {client}")));
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]
 fn the_table_names_every_feature_and_every_optional_dependency() {
     let complaints = table_gaps(&package(BACKENDS), CLIENTS, SHARED);
-    assert!(
-        complaints.is_empty(),
-        "tests/tests/architecture/dependencies.rs and Cargo.toml differ: {complaints:#?}"
-    );
+    assert!(complaints.is_empty(), "tests/tests/architecture/dependencies.rs and Cargo.toml differ: {complaints:#?}");
 }
 
 #[test]
@@ -94,40 +77,25 @@ fn a_gap_in_the_table_is_seen() {
 }
 
 fn package(name: &str) -> Value {
-    repo::packages()
-        .into_iter()
-        .find(|package| package["name"] == name)
-        .unwrap_or_default()
+    repo::packages().into_iter().find(|package| package["name"] == name).unwrap_or_default()
 }
 
 fn intruders(linked: &[String], banned: &[&str]) -> Vec<String> {
-    linked
-        .iter()
-        .filter(|name| banned.contains(&name.as_str()))
-        .cloned()
-        .collect()
+    linked.iter().filter(|name| banned.contains(&name.as_str())).cloned().collect()
 }
 
 /// The clients among `linked` that some row of the table names and `allowed` does not.
 fn foreign_clients(linked: &[String], allowed: &[&str], table: &[(&str, &[&str])]) -> Vec<String> {
-    let foreign: Vec<&str> = table
-        .iter()
-        .flat_map(|(_, clients)| *clients)
-        .copied()
-        .filter(|client| !allowed.contains(client))
-        .collect();
+    let foreign: Vec<&str> =
+        table.iter().flat_map(|(_, clients)| *clients).copied().filter(|client| !allowed.contains(client)).collect();
     intruders(linked, &foreign)
 }
 
 /// Where the table and what `cargo metadata` says of the package differ.
 fn table_gaps(package: &Value, table: &[(&str, &[&str])], shared: &[&str]) -> Vec<String> {
     let mut gaps = Vec::new();
-    let features: Vec<&str> = package["features"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let features: Vec<&str> =
+        package["features"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     for feature in features.iter().filter(|name| **name != "default") {
         if !table.iter().any(|(row, _)| row == feature) {
             gaps.push(format!("feature {feature} has no row"));
@@ -136,10 +104,7 @@ fn table_gaps(package: &Value, table: &[(&str, &[&str])], shared: &[&str]) -> Ve
     for (row, _) in table.iter().filter(|(row, _)| !features.contains(row)) {
         gaps.push(format!("there is no feature {row}"));
     }
-    if package["features"]["default"]
-        .as_array()
-        .is_some_and(|default| !default.is_empty())
-    {
+    if package["features"]["default"].as_array().is_some_and(|default| !default.is_empty()) {
         gaps.push("default features: a backend is asked for by name".to_owned());
     }
     for dependency in package["dependencies"].as_array().into_iter().flatten() {

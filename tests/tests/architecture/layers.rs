@@ -24,55 +24,30 @@ const VOCABULARY: Layer = Layer {
 /// Pure: handed the time, reproducible from a seed, so no clock, no chance, no order that changes from run to run.
 const MACHINE: Layer = Layer {
     modules: &["roles", "driver", "conformance"],
-    words: &[
-        "tokio",
-        "async",
-        "await",
-        "async_trait",
-        "rustix",
-        "rand",
-        "HashMap",
-        "HashSet",
-        "SystemTime",
-    ],
+    words: &["tokio", "async", "await", "async_trait", "rustix", "rand", "HashMap", "HashSet", "SystemTime"],
 };
 
-const ROLES: Layer = Layer {
-    modules: &["machine", "driver", "conformance"],
-    words: &["tokio", "rustix"],
-};
+const ROLES: Layer = Layer { modules: &["machine", "driver", "conformance"], words: &["tokio", "rustix"] };
 
-const CONFORMANCE: Layer = Layer {
-    modules: &["machine", "driver"],
-    words: &[],
-};
+const CONFORMANCE: Layer = Layer { modules: &["machine", "driver"], words: &[] };
 
 /// The one place where actions are performed; what it may not do is checked from the other side.
-const DRIVER: Layer = Layer {
-    modules: &["conformance"],
-    words: &[],
-};
+const DRIVER: Layer = Layer { modules: &["conformance"], words: &[] };
 
 /// What the machine may not take from the standard library; `std::time::Duration` is only a number.
 const NOT_FOR_MACHINE: &[&str] = &["env", "fs", "io", "net", "process", "thread", "time"];
 
 #[test]
 fn core_keeps_its_layers() {
-    let complaints: Vec<String> = repo::rust_files("odoo-ha-core/src")
-        .iter()
-        .flat_map(check_core)
-        .collect();
+    let complaints: Vec<String> = repo::rust_files("odoo-ha-core/src").iter().flat_map(check_core).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]
 fn backends_do_not_know_each_other() {
     let files = repo::rust_files("odoo-ha-backends/src");
-    let modules: Vec<String> = files
-        .iter()
-        .filter_map(|file| place(&file.path, BACKENDS))
-        .map(|(module, _)| module.to_owned())
-        .collect();
+    let modules: Vec<String> =
+        files.iter().filter_map(|file| place(&file.path, BACKENDS)).map(|(module, _)| module.to_owned()).collect();
     let complaints: Vec<String> = files.iter().flat_map(|file| check_backend(file, &modules)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -109,24 +84,14 @@ fn a_layer_that_reaches_up_is_seen() {
 #[test]
 fn a_layer_that_reaches_down_is_left_alone() {
     let fine = [
-        (
-            "machine/mod.rs",
-            "//! Never tokio, HashMap or rand.\nuse std::time::Duration; use crate::time::Instant;",
-        ),
+        ("machine/mod.rs", "//! Never tokio, HashMap or rand.\nuse std::time::Duration; use crate::time::Instant;"),
         ("machine/mod.rs", "mod tests { use super::*; }"),
-        (
-            "driver/mod.rs",
-            "use crate::{machine, roles::Dcs}; use tokio::time::Instant;",
-        ),
+        ("driver/mod.rs", "use crate::{machine, roles::Dcs}; use tokio::time::Instant;"),
         ("roles/mod.rs", "use async_trait::async_trait; use crate::term::Term;"),
         ("lib.rs", "pub mod machine; pub use crate::driver::Driver;"),
     ];
     for (path, text) in fine {
-        assert_eq!(
-            check_core(&made_up(CORE, path, text)),
-            Vec::<String>::new(),
-            "{path}: {text}"
-        );
+        assert_eq!(check_core(&made_up(CORE, path, text)), Vec::<String>::new(), "{path}: {text}");
     }
 }
 
@@ -144,25 +109,15 @@ fn a_backend_that_reaches_out_is_seen() {
         ("common/mod.rs", "use crate::memory::Dcs;"),
     ];
     for (path, text) in offenders {
-        assert_eq!(
-            check_backend(&made_up(BACKENDS, path, text), &modules).len(),
-            1,
-            "{path}: {text}"
-        );
+        assert_eq!(check_backend(&made_up(BACKENDS, path, text), &modules).len(), 1, "{path}: {text}");
     }
     let fine = "use crate::memory::Store; use crate::common::text; use odoo_ha_core::{roles::Dcs, term::Term};
         use super::Store; mod tests { use super::*; }";
-    assert_eq!(
-        check_backend(&made_up(BACKENDS, "memory/dcs.rs", fine), &modules),
-        Vec::<String>::new()
-    );
+    assert_eq!(check_backend(&made_up(BACKENDS, "memory/dcs.rs", fine), &modules), Vec::<String>::new());
 }
 
 fn made_up(crate_source: &str, path: &str, text: &str) -> TextFile {
-    TextFile {
-        path: format!("{crate_source}{path}"),
-        text: text.to_owned(),
-    }
+    TextFile { path: format!("{crate_source}{path}"), text: text.to_owned() }
 }
 
 /// The module of the crate that a file belongs to (`machine` for `machine/election.rs`), and how many `super`s lead
@@ -203,10 +158,7 @@ fn check_core(file: &TextFile) -> Vec<String> {
     for path in paths_from_crate_root(&code, depth) {
         let first = path.first();
         if layer.modules.contains(&first) || first == "*" || first.starts_with("as ") {
-            complaints.push(format!(
-                "{}:{}: {module} imports {first} from the crate's root",
-                file.path, path.line
-            ));
+            complaints.push(format!("{}:{}: {module} imports {first} from the crate's root", file.path, path.line));
         }
     }
     for word in layer.words {
@@ -263,10 +215,7 @@ fn check_backend(file: &TextFile, neighbours: &[String]) -> Vec<String> {
     for path in paths(&code, "odoo_ha_core") {
         let first = path.first();
         if matches!(first, "machine" | "driver" | "*") || first.starts_with("as ") {
-            complaints.push(format!(
-                "{}:{}: {module} imports odoo_ha_core::{first}",
-                file.path, path.line
-            ));
+            complaints.push(format!("{}:{}: {module} imports odoo_ha_core::{first}", file.path, path.line));
         }
     }
     one_a_line(complaints)

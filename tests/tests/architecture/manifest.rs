@@ -30,12 +30,7 @@ pub(crate) fn entries(manifest: &str) -> Vec<Entry> {
         {
             open_lists = depth(value);
             let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-            entries.push(Entry {
-                line: index + 1,
-                table: table.clone(),
-                key,
-                value,
-            });
+            entries.push(Entry { line: index + 1, table: table.clone(), key, value });
         }
     }
     entries
@@ -43,25 +38,19 @@ pub(crate) fn entries(manifest: &str) -> Vec<Entry> {
 
 /// Whether the manifest has exactly this entry.
 pub(crate) fn has(manifest: &str, table: &str, key: &str, value: &str) -> bool {
-    entries(manifest)
-        .iter()
-        .any(|entry| entry.table == table && entry.key == key && entry.value == value)
+    entries(manifest).iter().any(|entry| entry.table == table && entry.key == key && entry.value == value)
 }
 
 fn depth(text: &str) -> isize {
-    text.chars()
-        .map(|c| isize::from(c == '[') - isize::from(c == ']'))
-        .sum()
+    text.chars().map(|c| isize::from(c == '[') - isize::from(c == ']')).sum()
 }
 
 #[test]
 fn entries_are_read_with_their_table() {
     let manifest = "[package]\nname = \"a\"\n# old = 1\n[dependencies]\nb.workspace = true\nc = { features = [\n \"x\",\n] }\nd = 1\n";
     let entries = entries(manifest);
-    let read: Vec<(usize, &str, &str)> = entries
-        .iter()
-        .map(|entry| (entry.line, entry.table.as_str(), entry.key.as_str()))
-        .collect();
+    let read: Vec<(usize, &str, &str)> =
+        entries.iter().map(|entry| (entry.line, entry.table.as_str(), entry.key.as_str())).collect();
     let expected = [
         (2, "package", "name"),
         (5, "dependencies", "b.workspace"),

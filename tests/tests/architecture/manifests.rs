@@ -16,11 +16,7 @@ fn every_crate_takes_lints_version_and_dependencies_from_the_workspace() {
     let mut complaints = Vec::new();
     for member in members() {
         let path = format!("{member}/Cargo.toml");
-        complaints.extend(
-            check_member(&read(&path))
-                .into_iter()
-                .map(|complaint| format!("{path}: {complaint}")),
-        );
+        complaints.extend(check_member(&read(&path)).into_iter().map(|complaint| format!("{path}: {complaint}")));
     }
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -50,10 +46,7 @@ fn a_crate_of_its_own_mind_is_seen() {
     let offenders = [
         ("a.workspace = true", "a = \"1\""),
         ("a.workspace = true", "a = { path = \"../a\", version = \"1\" }"),
-        (
-            "[dependencies]",
-            "[target.'cfg(unix)'.dev-dependencies]\nd = \"*\"\n[dependencies]",
-        ),
+        ("[dependencies]", "[target.'cfg(unix)'.dev-dependencies]\nd = \"*\"\n[dependencies]"),
         ("[lints]", "[dependencies.e]\nversion = \"1\"\n[lints]"),
         ("[lints]", "[lints.rust]"),
         ("rust-version.workspace = true", "rust-version = \"1.60\""),
@@ -74,16 +67,10 @@ fn read(path: &str) -> String {
 /// The directories of the workspace's crates, from its root.
 fn members() -> Vec<String> {
     let manifest = read("Cargo.toml");
-    let list = entries(&manifest)
-        .into_iter()
-        .find(|entry| entry.table == "workspace" && entry.key == "members");
+    let list = entries(&manifest).into_iter().find(|entry| entry.table == "workspace" && entry.key == "members");
     let value = list.map(|entry| entry.value).unwrap_or_default();
     let members: Vec<String> = value.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-    assert_eq!(
-        members.len(),
-        repo::packages().len(),
-        "cargo finds as many crates as {members:?} names"
-    );
+    assert_eq!(members.len(), repo::packages().len(), "cargo finds as many crates as {members:?} names");
     members
 }
 
@@ -92,10 +79,7 @@ fn check_workspace(manifest: &str) -> Vec<String> {
     if !has(manifest, "workspace.lints.rust", "unsafe_code", "\"forbid\"") {
         complaints.push("[workspace.lints.rust] does not say unsafe_code = \"forbid\"".to_owned());
     }
-    if !entries(manifest)
-        .iter()
-        .any(|entry| entry.table == "workspace.package" && entry.key == "rust-version")
-    {
+    if !entries(manifest).iter().any(|entry| entry.table == "workspace.package" && entry.key == "rust-version") {
         complaints.push("[workspace.package] has no rust-version".to_owned());
     }
     complaints
@@ -103,11 +87,7 @@ fn check_workspace(manifest: &str) -> Vec<String> {
 
 fn check_member(manifest: &str) -> Vec<String> {
     let mut complaints = Vec::new();
-    let required = [
-        ("lints", "workspace"),
-        ("package", "rust-version.workspace"),
-        ("package", "license.workspace"),
-    ];
+    let required = [("lints", "workspace"), ("package", "rust-version.workspace"), ("package", "license.workspace")];
     for (table, key) in required {
         if !has(manifest, table, key, "true") {
             complaints.push(format!("[{table}] does not say {key} = true"));
@@ -119,10 +99,8 @@ fn check_member(manifest: &str) -> Vec<String> {
         let shared = entry.key.ends_with(".workspace") || entry.value.replace(' ', "").contains("workspace=true");
         // A dependency in a table of its own says `workspace = true` there, or never: one a line is asked for.
         if own_table || a_dependency && !shared {
-            complaints.push(format!(
-                "line {}: {} in [{}] is not `workspace = true`",
-                entry.line, entry.key, entry.table
-            ));
+            complaints
+                .push(format!("line {}: {} in [{}] is not `workspace = true`", entry.line, entry.key, entry.table));
         }
     }
     complaints

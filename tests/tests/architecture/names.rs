@@ -27,15 +27,8 @@ fn machine_path() -> String {
 #[test]
 fn no_file_names_a_registry_or_this_machine() {
     let mut complaints = Vec::new();
-    for file in repo::text_files()
-        .iter()
-        .filter(|file| !GENERATED.contains(&file.path.as_str()))
-    {
-        complaints.extend(
-            check(&file.text)
-                .into_iter()
-                .map(|complaint| format!("{}:{complaint}", file.path)),
-        );
+    for file in repo::text_files().iter().filter(|file| !GENERATED.contains(&file.path.as_str())) {
+        complaints.extend(check(&file.text).into_iter().map(|complaint| format!("{}:{complaint}", file.path)));
     }
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -43,18 +36,10 @@ fn no_file_names_a_registry_or_this_machine() {
 #[test]
 fn a_registry_or_a_path_of_this_machine_is_seen() {
     for host in forbidden_hosts() {
-        assert_eq!(
-            check(&format!("a\nsee https://{}/x", host.to_uppercase())).len(),
-            1,
-            "{host}"
-        );
+        assert_eq!(check(&format!("a\nsee https://{}/x", host.to_uppercase())).len(), 1, "{host}");
     }
     let path = machine_path();
-    for offender in [
-        format!("{path}main"),
-        format!("cd \"{path}target\""),
-        format!("x={path}"),
-    ] {
+    for offender in [format!("{path}main"), format!("cd \"{path}target\""), format!("x={path}")] {
         assert_eq!(check(&offender).len(), 1, "{offender}");
     }
     let fine = format!("/home/me{path}x ./{}framework/ /workspace/", &path[1..]);

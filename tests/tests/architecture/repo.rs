@@ -53,25 +53,14 @@ pub(crate) fn packages() -> Vec<Value> {
 /// The name of every package that a build of `package` with exactly these features links, itself included.
 pub(crate) fn linked(package: &str, features: &str) -> Vec<String> {
     let format = ["--edges", "normal", "--prefix", "none", "--format", "{p}"];
-    let mut arguments = vec![
-        "tree",
-        "--package",
-        package,
-        "--no-default-features",
-        "--features",
-        features,
-    ];
+    let mut arguments = vec!["tree", "--package", package, "--no-default-features", "--features", features];
     arguments.extend(format);
     package_names(&cargo(&arguments))
 }
 
 /// The names in the output of `cargo tree --prefix none --format {p}`, sorted, each once.
 fn package_names(tree: &str) -> Vec<String> {
-    let mut names: Vec<String> = tree
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(str::to_owned)
-        .collect();
+    let mut names: Vec<String> = tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
     names.retain(|name| !name.is_empty());
     names.sort();
     names.dedup();
@@ -80,11 +69,7 @@ fn package_names(tree: &str) -> Vec<String> {
 
 fn cargo(arguments: &[&str]) -> String {
     let program = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(program)
-        .current_dir(root())
-        .args(arguments)
-        .args(["--offline", "--locked"])
-        .output();
+    let output = Command::new(program).current_dir(root()).args(arguments).args(["--offline", "--locked"]).output();
     match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(output) => panic!("cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)),
@@ -117,17 +102,7 @@ fn tree_output_is_read_by_name() {
 
 #[test]
 fn files_are_found_by_their_path_from_the_root() {
-    let paths: Vec<String> = rust_files("tests/tests/architecture")
-        .into_iter()
-        .map(|file| file.path)
-        .collect();
-    assert!(
-        paths.contains(&"tests/tests/architecture/repo.rs".to_owned()),
-        "{paths:?}"
-    );
-    assert!(
-        !text_files()
-            .iter()
-            .any(|file| file.path.starts_with(".git/") || file.path.starts_with("target/"))
-    );
+    let paths: Vec<String> = rust_files("tests/tests/architecture").into_iter().map(|file| file.path).collect();
+    assert!(paths.contains(&"tests/tests/architecture/repo.rs".to_owned()), "{paths:?}");
+    assert!(!text_files().iter().any(|file| file.path.starts_with(".git/") || file.path.starts_with("target/")));
 }

@@ -20,11 +20,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 fn no_rust_file_takes_a_shortcut() {
     let mut complaints = Vec::new();
     for file in repo::rust_files("") {
-        complaints.extend(
-            check(&file.text)
-                .into_iter()
-                .map(|complaint| format!("{}:{complaint}", file.path)),
-        );
+        complaints.extend(check(&file.text).into_iter().map(|complaint| format!("{}:{complaint}", file.path)));
     }
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -36,10 +32,7 @@ fn a_shortcut_is_seen() {
     }
     assert_eq!(check("#[ignore = \"slow\"]\n#[test]").len(), 1);
     assert_eq!(check(&"\n".repeat(LONGEST_FILE + 1)).len(), 1);
-    assert_eq!(
-        check(&"// todo!() is not for #[ignore]\n".repeat(LONGEST_FILE)),
-        Vec::<String>::new()
-    );
+    assert_eq!(check(&"// todo!() is not for #[ignore]\n".repeat(LONGEST_FILE)), Vec::<String>::new());
 }
 
 fn check(source: &str) -> Vec<String> {
