@@ -168,7 +168,10 @@ fn check_core(file: &TextFile) -> Vec<String> {
     }
     if module == "machine" {
         let world = paths(&code, "std").into_iter().filter(|path| is_world(&path.segments));
-        complaints.extend(world.map(|path| format!("{}:{}: std::{}", file.path, path.line, path.segments.join("::"))));
+        complaints
+            .extend(world.map(|path| {
+                format!("{}:{}: the machine uses std::{}", file.path, path.line, path.segments.join("::"))
+            }));
     }
     one_a_line(complaints)
 }
