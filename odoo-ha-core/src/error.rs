@@ -36,9 +36,12 @@ impl ErrorKind {
     /// Whether the operation certainly had no effect.
     pub const fn certainly_did_not_happen(self) -> bool {
         match self {
-            Self::Conflict | Self::Unavailable | Self::Denied | Self::Fenced | Self::Misconfigured | Self::Unsupported => {
-                true
-            }
+            Self::Conflict
+            | Self::Unavailable
+            | Self::Denied
+            | Self::Fenced
+            | Self::Misconfigured
+            | Self::Unsupported => true,
             Self::Unknown | Self::Malformed | Self::NotReady | Self::Diverged | Self::Disk => false,
         }
     }

@@ -39,7 +39,14 @@ pub struct Event {
 
 impl Event {
     /// An event.
-    pub fn new(id: String, cluster: ClusterId, member: MemberId, term: Term, kind: EventKind, sentence: String) -> Self {
+    pub fn new(
+        id: String,
+        cluster: ClusterId,
+        member: MemberId,
+        term: Term,
+        kind: EventKind,
+        sentence: String,
+    ) -> Self {
         Self { id, cluster, member, term, kind, sentence }
     }
 

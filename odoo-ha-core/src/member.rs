@@ -18,10 +18,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
         return Ok(());
     }
     let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
-    Err(Error::new(ErrorKind::Misconfigured, format!("{what} {shown:?} is not a valid name")).hint(format!(
-        "use a lower-case letter, then up to {} lower-case letters, digits or '_'",
-        MAX_NAME_BYTES - 1
-    )))
+    Err(Error::new(ErrorKind::Misconfigured, format!("{what} {shown:?} is not a valid name"))
+        .hint(format!("use a lower-case letter, then up to {} lower-case letters, digits or '_'", MAX_NAME_BYTES - 1)))
 }
 
 macro_rules! name_type {

@@ -97,7 +97,10 @@ impl Timing {
             return refuse(format!("ttl is {:?}, not between 1s and 300s", self.ttl), "the default is 5s");
         }
         if self.renew_interval < Duration::from_millis(50) {
-            return refuse(format!("renew_interval is {:?}, below 50ms", self.renew_interval), "the default is ttl / 5");
+            return refuse(
+                format!("renew_interval is {:?}, below 50ms", self.renew_interval),
+                "the default is ttl / 5",
+            );
         }
         if self.stop_budget < Duration::from_millis(200) || self.stop_budget > self.ttl / 2 {
             return refuse(
@@ -232,7 +235,8 @@ impl ProbeSettings {
     ///
     /// [`ErrorKind::Misconfigured`] naming the value.
     pub fn check(&self) -> Result<(), Error> {
-        let refuse = |what: &str| Err(Error::new(ErrorKind::Misconfigured, what).hint("the defaults are 1s, 1s, 2, 3, 1"));
+        let refuse =
+            |what: &str| Err(Error::new(ErrorKind::Misconfigured, what).hint("the defaults are 1s, 1s, 2, 3, 1"));
         if self.interval < Duration::from_millis(50) {
             return refuse("a probe's interval is below 50ms");
         }

@@ -16,6 +16,9 @@ impl Moment {
     /// The origin of the clock.
     pub const ORIGIN: Self = Self(Duration::ZERO);
 
+    /// Later than every moment that ever comes.
+    pub const MAX: Self = Self(Duration::MAX);
+
     /// The moment that lies `since_origin` after the clock's origin.
     pub const fn from_origin(since_origin: Duration) -> Self {
         Self(since_origin)

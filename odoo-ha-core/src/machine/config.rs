@@ -97,7 +97,9 @@ impl Config {
                     self.timing.stop_budget
                 ),
             )
-            .hint("the watchdog would act on a leader that is giving up in good order; lower the one or raise the other"));
+            .hint(
+                "the watchdog would act on a leader that is giving up in good order; lower the one or raise the other",
+            ));
         }
         if let Some(address) = &self.address
             && address.longest_in_flight > self.timing.ttl

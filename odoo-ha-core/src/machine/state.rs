@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+use crate::records::{LeaderRef, VoteRecord};
+use crate::time::Moment;
+
+use super::action::CallId;
+use super::candidacy::TakeOver;
+use super::giving_up::GivingUp;
+use super::hand_over::HandOver;
+
 /// The names of the states, as operators see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StateName {
@@ -81,3 +89,60 @@ impl fmt::Display for StateName {
     }
 }
 
+/// A state and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    Joining,
+    Bootstrapping,
+    Following,
+    Suspecting { against: LeaderRef, read: CallId },
+    Freezing { against: LeaderRef, step: FreezeStep },
+    Voting { against: LeaderRef, vote: VoteRecord, since: Moment, recheck: Option<Recheck> },
+    TakingOver(TakeOver),
+    Resuming,
+    Promoting,
+    Leading,
+    HandingOver(HandOver),
+    GivingUp(GivingUp),
+    Leaving { stop_database: bool, since: Moment },
+    Stopped,
+}
+
+/// How far a freeze is: each step begins when the one before is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FreezeStep {
+    /// The database is being frozen, and the intent to vote made durable.
+    Freeze,
+    /// The store is asked whether the leader record is still the same.
+    Confirm(CallId),
+    /// The vote is being written.
+    Cast(CallId),
+}
+
+/// The last look before a takeover: store and database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Recheck {
+    pub(super) read: Option<CallId>,
+    pub(super) observe: Option<CallId>,
+}
+
+impl State {
+    pub(super) const fn name(&self) -> StateName {
+        match self {
+            Self::Joining => StateName::Joining,
+            Self::Bootstrapping => StateName::Bootstrapping,
+            Self::Following => StateName::Following,
+            Self::Suspecting { .. } => StateName::Suspecting,
+            Self::Freezing { .. } => StateName::Freezing,
+            Self::Voting { .. } => StateName::Voting,
+            Self::TakingOver(_) => StateName::TakingOver,
+            Self::Resuming => StateName::Resuming,
+            Self::Promoting => StateName::Promoting,
+            Self::Leading => StateName::Leading,
+            Self::HandingOver(_) => StateName::HandingOver,
+            Self::GivingUp(_) => StateName::GivingUp,
+            Self::Leaving { .. } => StateName::Leaving,
+            Self::Stopped => StateName::Stopped,
+        }
+    }
+}

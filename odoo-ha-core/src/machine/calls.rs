@@ -1,0 +1,217 @@
+//! Calls to the store and to the memo: what was asked, and what the answers mean.
+
+use std::time::Duration;
+
+use super::action::{Action, CallId, Memo, Order};
+use super::input::Answer;
+use super::state::State;
+use super::{Machine, Mark};
+use crate::error::{ErrorKind, Failure};
+use crate::records::Header;
+use crate::store::{Commit, Revision, Snapshot};
+use crate::term::Nonce;
+use crate::time::Moment;
+
+/// Longest time of one read of the store.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time of one write that is no renewal.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest time to make the memo durable; disks under load need seconds.
+const REMEMBER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two tries of what failed against the store.
+pub(super) const STORE_RETRY: Duration = Duration::from_millis(250);
+/// The leader's memo may be this many renewals behind: a restored store is noticed all the same, and the disk is spared.
+const MARKS_BETWEEN_MEMOS: u64 = 16;
+
+/// A read under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reading {
+    /// What was known when it began: a store that shows less has forgotten.
+    mark: Mark,
+    revision: Revision,
+}
+
+impl Machine {
+    pub(super) fn call(&mut self, order: Order, timeout: Duration, not_after: Option<Moment>) -> CallId {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        self.actions.push_back(Action { id, order, timeout, not_after });
+        id
+    }
+
+    pub(super) fn nonce(&mut self) -> Nonce {
+        self.next_nonce += 1;
+        Nonce { incarnation: self.incarnation, number: self.next_nonce }
+    }
+
+    pub(super) fn header(&mut self) -> Header {
+        let nonce = self.nonce();
+        Header::new(self.config.cluster.clone(), nonce)
+    }
+
+    /// Begins a consistent read of the store.
+    pub(super) fn read(&mut self) -> CallId {
+        let id = self.call(Order::Read, READ_TIMEOUT, None);
+        self.reads.insert(id, Reading { mark: self.newest_mark(), revision: self.view.revision });
+        self.read_again_at = None;
+        id
+    }
+
+    /// Begins a read unless one is under way.
+    pub(super) fn refresh(&mut self) {
+        if self.reads.is_empty() {
+            self.read();
+        }
+    }
+
+    pub(super) fn commit(&mut self, commit: Commit, timeout: Duration) -> CallId {
+        self.call(Order::Commit(commit), timeout, None)
+    }
+
+    pub(super) fn read_if_due(&mut self) {
+        if self.read_again_at.is_some_and(|at| at <= self.now) {
+            self.refresh();
+        }
+    }
+
+    /// Takes the answer to an action to whoever waits for it. An answer that nobody waits for any more is passed over.
+    pub(super) fn finished(&mut self, id: CallId, result: Result<Answer, Failure>) {
+        if let Some(reading) = self.reads.remove(&id) {
+            self.read_finished(id, &reading, result);
+        } else if self.remembering.as_ref().is_some_and(|(call, _)| *call == id) {
+            self.remember_finished(result);
+        } else if self.observing == Some(id) {
+            self.observing = None;
+            self.observed(id, result);
+        } else if self.running.as_ref().is_some_and(|running| running.id == id) {
+            self.order_finished(result);
+        } else if self.reign.as_ref().and_then(|r| r.attempts.under_way.as_ref()).is_some_and(|a| a.id == id) {
+            self.renewal_finished(result);
+        } else if self.publishing.as_ref().is_some_and(|(call, _)| *call == id) {
+            self.publish_finished(&result);
+        } else if self.asking.as_ref().is_some_and(|(call, _)| *call == id) {
+            self.ask_finished(&result);
+        } else if self.faces.waits_for(id) {
+            self.face_finished(id, &result);
+        } else {
+            self.candidacy_finished(id, result);
+        }
+    }
+
+    fn read_finished(&mut self, id: CallId, began: &Reading, result: Result<Answer, Failure>) {
+        match result {
+            Ok(Answer::Snapshot(snapshot)) => {
+                self.take_snapshot(began, &snapshot);
+                self.read_answered(id, true);
+            }
+            Ok(_) => {
+                self.broken_invariant = Some("a read was answered with something else".into());
+                self.read_answered(id, false);
+            }
+            Err(failure) => {
+                if !self.view_known || failure.kind == ErrorKind::Denied || failure.kind == ErrorKind::Malformed {
+                    self.refuse(format!("the store cannot be read: {failure}"));
+                }
+                self.read_again_at = Some(self.after(STORE_RETRY));
+                self.read_answered(id, false);
+            }
+        }
+    }
+
+    fn take_snapshot(&mut self, began: &Reading, snapshot: &Snapshot) {
+        if snapshot.revision < self.view.revision && snapshot.revision >= began.revision {
+            // The watch has overtaken this read; what it shows is known.
+            self.view_known = true;
+            return;
+        }
+        let mut seen = super::view::View::default();
+        seen.replace(&self.config.cluster, snapshot);
+        let mark = seen.leader.as_ref().map(|leader| leader.record.mark).unwrap_or_default();
+        let unreadable = seen.leader.is_none() && seen.unusable().is_some();
+        if self.recover {
+            self.recover = false;
+            self.stale = None;
+            self.memo_wanted.mark = mark;
+            self.memo_wanted.intent = None;
+        } else if mark < began.mark && !unreadable {
+            self.stale = Some(format!(
+                "the store shows leader record {mark}, older than {} which this member has seen: it was restored from a \
+                 backup or wiped; nothing is done on its word. Bring the right store back, or confirm this one with `recover`",
+                began.mark
+            ));
+        } else {
+            self.stale = None;
+        }
+        if self.stale.is_none() && seen.leader.is_none() && self.view.leader.is_some() {
+            // A leader record that was readable and no longer is: what was known stays, and stays watched.
+            seen.leader = self.view.leader.clone();
+        }
+        self.view = seen;
+        self.view_known = true;
+        self.look_at_leader();
+    }
+
+    /// Notices a new version of the leader record, from after this receipt.
+    pub(super) fn look_at_leader(&mut self) {
+        let seen = self.view.leader_ref();
+        if self.watched.map(|(version, _)| version) != seen {
+            self.watched = seen.map(|version| (version, self.now));
+        }
+        if let Some(why) = self.stale.clone().or_else(|| self.view.unusable().map(str::to_owned)) {
+            self.refuse(why);
+        }
+        self.look_for_own_effect();
+    }
+
+    /// The store was forgetting, or holds what cannot be used: nothing is decided by it.
+    pub(super) fn store_is_usable(&self) -> bool {
+        self.view_known && self.stale.is_none() && self.view.unusable().is_none()
+    }
+
+    pub(super) fn remember_if_due(&mut self) {
+        if let Some(reign) = &self.reign {
+            let mark = reign.leader.mark;
+            let due = mark.term > self.memo_wanted.mark.term
+                || mark.sequence >= self.memo_wanted.mark.sequence + MARKS_BETWEEN_MEMOS;
+            if due {
+                self.memo_wanted.mark = self.memo_wanted.mark.max(mark);
+            }
+        }
+        if self.memo_wanted == self.memo || self.remembering.is_some() || self.remember_again_at > self.now {
+            return;
+        }
+        let memo = Memo { cluster: Some(self.config.cluster.clone()), ..self.memo_wanted.clone() };
+        self.memo_wanted = memo.clone();
+        let id = self.call(Order::Remember(memo.clone()), REMEMBER_TIMEOUT, None);
+        self.remembering = Some((id, memo));
+    }
+
+    fn remember_finished(&mut self, result: Result<Answer, Failure>) {
+        let Some((_, memo)) = self.remembering.take() else { return };
+        match result {
+            Ok(_) => self.memo = memo,
+            Err(failure) => {
+                self.remember_again_at = self.after(STORE_RETRY);
+                self.trouble(format!("what must be remembered cannot be written beside the data: {failure}"));
+            }
+        }
+    }
+
+    /// A read that somebody waits for has ended, and the view is as new as it (if it succeeded).
+    fn read_answered(&mut self, id: CallId, succeeded: bool) {
+        match &mut self.state {
+            State::Suspecting { read, .. } if *read == id => self.suspicion_read(succeeded),
+            State::Freezing { .. } => self.confirm_read(id, succeeded),
+            State::Voting { recheck: Some(recheck), .. } if recheck.read == Some(id) => {
+                if succeeded {
+                    recheck.read = None;
+                } else {
+                    self.recheck_failed();
+                }
+            }
+            State::TakingOver(_) => self.takeover_read(id, succeeded),
+            State::Following => self.discard_read(id, succeeded),
+            _ => self.settle_read(id, succeeded),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Following the leader, waiting for one, and noticing when there is none any more.
+
+use std::time::Duration;
+
+use super::action::CallId;
+use super::candidacy::TakeOver;
+use super::state::State;
+use super::{Bootstrap, Cause, Machine};
+use crate::database::{DatabaseOrder, DatabaseState, FollowOrder, Followed, Upstream};
+use crate::error::{ErrorKind, Failure};
+use crate::event::EventKind;
+use crate::member::MemberId;
+use crate::records::{ElectionRule, LeaderRecord, Origin, RequestKind, RequestOutcome};
+use crate::term::Term;
+use crate::time::Moment;
+
+/// Time between two tries to follow.
+const FOLLOW_RETRY: Duration = Duration::from_millis(500);
+
+impl Machine {
+    pub(super) fn following(&mut self) -> bool {
+        if let Some(stop_database) = self.shutdown {
+            self.go(State::Leaving { stop_database, since: self.now }, Cause::ShutdownAsked);
+            return true;
+        }
+        if !self.store_is_usable() || self.database.is_none() || self.foreign_data() {
+            return false;
+        }
+        let Some(leader) = self.view.leader.as_ref().map(|seen| seen.record.clone()) else {
+            return self.begin_cluster_if_allowed();
+        };
+        if leader.holder.as_ref() == Some(self.me()) && self.may_resume(&leader) {
+            self.resume();
+            return true;
+        }
+        if self.beginner_is_silent(&leader) {
+            return self.begin_cluster_again(&leader);
+        }
+        if let Some(cause) = self.suspicion_due(&leader) {
+            return self.suspect(cause);
+        }
+        self.follow_leader(&leader);
+        false
+    }
+
+    /// No cluster exists. Who may begin it does (protocol rule 38).
+    fn begin_cluster_if_allowed(&mut self) -> bool {
+        let Some(database) = &self.database else { return false };
+        let (state, has_data) = (database.state, database.state.has_data());
+        if self.view.sync.is_some() || self.view.cluster.is_some() {
+            self.refuse("the store has records of this cluster but no leader record: it was restored in part; restore all of it");
+            return false;
+        }
+        if self.memo.mark.term > Term(0) {
+            self.refuse(
+                "the store knows nothing of this cluster, but this member does: it was wiped or is another one; bring the right \
+                 store back, or confirm this one with `recover`",
+            );
+            return false;
+        }
+        match self.config.bootstrap {
+            Bootstrap::Never => return false,
+            Bootstrap::Create if has_data => {
+                self.refuse(
+                    "there is no cluster yet and this member has data: to begin the cluster with them, say so (bootstrap = adopt); to begin \
+                     with an empty database, empty the data directory",
+                );
+                return false;
+            }
+            Bootstrap::Adopt if !has_data => {
+                self.refuse(
+                    "the cluster is to begin with this member's data, but there are none: correct the data directory",
+                );
+                return false;
+            }
+            Bootstrap::Create | Bootstrap::Adopt => {}
+        }
+        if self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty() {
+            return false;
+        }
+        if state == DatabaseState::Unresponsive || self.hold_off_until > self.now {
+            return false;
+        }
+        self.go(State::TakingOver(TakeOver::of_nothing(self.now)), Cause::NoCluster);
+        true
+    }
+
+    /// A new database is made only when nobody who is known has data.
+    fn founders_are_empty(&mut self) -> bool {
+        let with_data = self.view.members.iter().find(|(member, seen)| {
+            **member != self.config.me && (seen.record.database.has_data() || seen.record.remembered.term > Term(0))
+        });
+        if let Some((member, _)) = with_data {
+            let why = format!(
+                "{member} has data, so no new database is made: begin the cluster there (bootstrap = adopt), or remove them"
+            );
+            self.refuse(why);
+            return false;
+        }
+        let missing: Vec<&str> = self
+            .config
+            .founders
+            .iter()
+            .filter(|member| **member != self.config.me && !self.view.members.contains_key(*member))
+            .map(MemberId::as_str)
+            .collect();
+        if missing.is_empty() {
+            return true;
+        }
+        let why =
+            format!("the cluster begins when {} has reported that it holds no data: start it", missing.join(", "));
+        self.refuse(why);
+        false
+    }
+
+    /// The member that began the cluster fell silent before there was a database.
+    fn beginner_is_silent(&self, leader: &LeaderRecord) -> bool {
+        let unfinished = self.view.cluster.is_none() && !leader.serving;
+        let silent = leader.holder.is_none() || self.silent_for() >= leader.ttl();
+        unfinished && silent && self.hold_off_until <= self.now && !leader.excluded.contains(self.me())
+    }
+
+    fn begin_cluster_again(&mut self, _leader: &LeaderRecord) -> bool {
+        let Some(against) = self.view.leader_ref() else { return false };
+        let has_data = self.database.as_ref().is_some_and(|database| database.state.has_data());
+        let fits = match self.config.bootstrap {
+            Bootstrap::Create => !has_data || self.memo.led > Term(0),
+            Bootstrap::Adopt => has_data,
+            Bootstrap::Never => false,
+        };
+        if !fits {
+            return false;
+        }
+        self.go(State::TakingOver(TakeOver::of_unfinished(against, self.now)), Cause::BeginnerSilent);
+        true
+    }
+
+    /// How long the watched version of the leader record has been unchanged.
+    pub(super) fn silent_for(&self) -> Duration {
+        self.watched.map_or(Duration::ZERO, |(_, since)| self.now.since(since))
+    }
+
+    /// Whether an operator asks this member to take over by force.
+    pub(super) fn forced(&self) -> Option<bool> {
+        let request = self.view.request.as_ref().map(|seen| &seen.record)?;
+        match &request.kind {
+            RequestKind::Failover { target, accept_data_loss }
+                if request.outcome == RequestOutcome::Pending && target == self.me() =>
+            {
+                Some(*accept_data_loss)
+            }
+            _ => None,
+        }
+    }
+
+    /// When the watched leader record may be taken for abandoned; `None`: never, as it stands.
+    pub(super) fn suspicious_at(&self, leader: &LeaderRecord) -> Option<Moment> {
+        let (_, since) = self.watched?;
+        let forced = self.forced().is_some();
+        if leader.paused && !forced {
+            return None;
+        }
+        if leader.holder.is_none() {
+            return Some(since);
+        }
+        let synchronous = self.view.sync.as_ref().is_some_and(|seen| seen.record.rule == ElectionRule::Synchronous);
+        Some(since + if synchronous && !forced { leader.suspicion() } else { leader.ttl() })
+    }
+
+    /// Whether this member is one that votes, whatever its data.
+    pub(super) fn may_vote(&self, leader: &LeaderRecord) -> bool {
+        let Some(database) = &self.database else { return false };
+        let data_fit = match database.state {
+            DatabaseState::Absent | DatabaseState::Unresponsive | DatabaseState::Primary => false,
+            DatabaseState::StoppedCleanly
+            | DatabaseState::Crashed
+            | DatabaseState::Starting
+            | DatabaseState::Standby => true,
+        };
+        data_fit
+            && self.view.cluster.is_some()
+            && !self.config.tags.nofailover
+            && !self.reinit
+            && !self.needs_discard
+            && !leader.excluded.contains(self.me())
+    }
+
+    fn suspicion_due(&mut self, leader: &LeaderRecord) -> Option<Cause> {
+        if self.running.is_some() || !self.may_vote(leader) || self.now < self.hold_off_until {
+            return None;
+        }
+        let at = self.suspicious_at(leader)?;
+        if self.now < at {
+            return None;
+        }
+        Some(if leader.holder.is_none() { Cause::Vacant } else { Cause::LeaderSilent })
+    }
+
+    /// Makes the local database follow the holder, once that serves.
+    fn follow_leader(&mut self, leader: &LeaderRecord) {
+        let Some(holder) = leader.holder.clone() else { return };
+        if holder == *self.me() {
+            self.refuse(
+                "the leader record names this member, but it does not remember that reign or lacks its data: it waits until the record may be taken over",
+            );
+            return;
+        }
+        self.announce_streaming(&holder);
+        if !leader.serving || self.running.is_some() || self.now < self.follow_again_at {
+            return;
+        }
+        let wanted = (leader.mark.term, holder.clone());
+        let runs = self.database.as_ref().is_some_and(|database| database.state == DatabaseState::Standby);
+        if self.following.as_ref() == Some(&wanted) && runs && !self.reinit {
+            return;
+        }
+        // What is followed is remembered first: a store that forgets must not lead back.
+        if self.memo.mark.term < leader.mark.term {
+            self.memo_wanted.mark = self.memo_wanted.mark.max(leader.mark);
+            return;
+        }
+        if (self.needs_discard || self.reinit) && !self.may_discard {
+            self.ask_to_discard();
+            return;
+        }
+        let (Some(endpoint), Some(system_id)) =
+            (self.view.endpoint(&holder).cloned(), self.view.cluster.as_ref().map(|seen| seen.record.system_id))
+        else {
+            return;
+        };
+        let order = FollowOrder {
+            term: leader.mark.term,
+            upstream: Upstream { member: holder, endpoint },
+            timeline: leader.timeline,
+            system_id,
+            may_discard: self.may_discard,
+            reclone: self.reinit,
+            members: self.view.others(&self.config.me),
+        };
+        self.follow_began.get_or_insert(self.now);
+        self.streaming_announced = false;
+        let timeout = self.config.timing.clone_timeout;
+        self.order(DatabaseOrder::Follow(order), timeout);
+    }
+
+    fn announce_streaming(&mut self, holder: &MemberId) {
+        let right = self.following.as_ref().is_some_and(|(_, followed)| followed == holder);
+        if self.streaming_announced || !right || !self.streams() {
+            return;
+        }
+        self.streaming_announced = true;
+        let sentence = format!("the database streams from {holder}");
+        self.tell(EventKind::Streaming { leader: holder.clone() }, sentence);
+    }
+
+    /// Data may go only when no election counts on them: their member is out of the sync record, confirmed by a read begun now, and
+    /// its vote is void because the leader record is newer than the one it named (protocol rule 30).
+    fn ask_to_discard(&mut self) {
+        let counted = self.counted();
+        if counted {
+            self.refuse(
+                "this member's data must be replaced, but the sync record counts on them: it waits until the leader has dropped it",
+            );
+        }
+        self.follow_again_at = self.after(FOLLOW_RETRY / 2);
+        self.refresh();
+    }
+
+    fn counted(&self) -> bool {
+        self.view
+            .sync
+            .as_ref()
+            .is_none_or(|seen| seen.record.names.contains_key(self.me()) || seen.record.leader == *self.me())
+    }
+
+    /// A read has ended while following.
+    pub(super) fn discard_read(&mut self, _id: CallId, succeeded: bool) {
+        let newer = match (self.view.leader_ref(), self.memo.intent) {
+            (Some(leader), Some(intent)) => leader.mark > intent.mark,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let wanted = self.needs_discard || self.reinit;
+        if succeeded && wanted && self.store_is_usable() && newer && !self.counted() {
+            self.may_discard = true;
+            self.follow_again_at = self.now;
+        }
+    }
+
+    pub(super) fn followed(&mut self, order: &FollowOrder, followed: &Followed) {
+        self.following = Some((order.term, order.upstream.member.clone()));
+        self.needs_discard = false;
+        self.may_discard = false;
+        self.false_alarms = 0;
+        if order.reclone {
+            self.reinit = false;
+        }
+        let began = self.follow_began.take().unwrap_or(self.now);
+        let duration_ms = self.now.since(began).as_millis() as u64;
+        let leader = order.upstream.member.clone();
+        let sentence = format!("the database follows {leader} after {duration_ms} ms");
+        self.tell(EventKind::Rejoined { leader, by: followed.by, duration_ms }, sentence);
+    }
+
+    pub(super) fn follow_failed(&mut self, order: &FollowOrder, failure: &Failure) {
+        self.follow_again_at = self.after(FOLLOW_RETRY);
+        self.following = None;
+        self.may_discard = false;
+        if failure.kind == ErrorKind::Diverged && !order.may_discard {
+            self.needs_discard = true;
+            self.follow_again_at = self.now;
+            return;
+        }
+        let text = format!("the database does not follow {} yet: {failure}", order.upstream.member);
+        match failure.kind {
+            ErrorKind::Misconfigured | ErrorKind::Disk | ErrorKind::Denied | ErrorKind::Fenced => self.refuse(text),
+            _ => self.trouble(text),
+        }
+    }
+
+    /// Whether leadership that the record gives this member may be taken up without an election: it led in that very term, by its own
+    /// memory; or it was handed over and has the data (protocol rules 6, 11, 40).
+    fn may_resume(&self, leader: &LeaderRecord) -> bool {
+        if self.running.is_some() || self.now < self.hold_off_until {
+            return false;
+        }
+        let Some(database) = &self.database else { return false };
+        if self.memo.led == leader.mark.term && leader.writer == *self.me() {
+            return true;
+        }
+        match &leader.origin {
+            Origin::HandOver { shutdown, .. } if leader.writer != *self.me() || self.memo.led < leader.mark.term => {
+                database.state == DatabaseState::Standby && database.lsn >= *shutdown && !leader.serving
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Orders to the local database, one at a time, and looking at it.
+
+use std::time::Duration;
+
+use super::Machine;
+use super::action::{CallId, Order};
+use super::input::Answer;
+use super::state::State;
+use crate::database::{DatabaseAnswer, DatabaseOrder, DatabaseState, DatabaseStatus, StopMode, Stopped};
+use crate::error::{ErrorKind, Failure};
+use crate::event::EventKind;
+use crate::time::Moment;
+
+/// Longest time of one look at the database: a healthy one answers in milliseconds, and one that does not is hung.
+const OBSERVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time between two looks while something is waited for.
+pub(super) const OBSERVE_SOON: Duration = Duration::from_millis(40);
+/// So many looks in a row without an answer mean that the database hangs.
+const MUTE_LIMIT: u32 = 3;
+
+/// An order under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Running {
+    pub(super) id: CallId,
+    pub(super) order: DatabaseOrder,
+    pub(super) since: Moment,
+}
+
+impl Machine {
+    /// Gives an order if none is under way. A stop takes the place of any other order, but not of a stop.
+    pub(super) fn order(&mut self, order: DatabaseOrder, timeout: Duration) -> bool {
+        let stops = matches!(order, DatabaseOrder::Stop(_));
+        if let Some(running) = &self.running
+            && (!stops || matches!(running.order, DatabaseOrder::Stop(_)))
+        {
+            return false;
+        }
+        let not_after = match &order {
+            DatabaseOrder::StartPrimary(_) | DatabaseOrder::Promote(_) | DatabaseOrder::SetSynchronous(_) => {
+                self.reign.as_ref().map(|reign| reign.give_up_at(&self.config.timing))
+            }
+            DatabaseOrder::Observe
+            | DatabaseOrder::Bootstrap(_)
+            | DatabaseOrder::Checkpoint
+            | DatabaseOrder::Stop(_)
+            | DatabaseOrder::Follow(_)
+            | DatabaseOrder::Freeze
+            | DatabaseOrder::KeepSlots(_) => None,
+        };
+        let id = self.call(Order::Database(order.clone()), timeout, not_after);
+        self.running = Some(Running { id, order, since: self.now });
+        true
+    }
+
+    /// Whether the database has stopped or is being stopped.
+    pub(super) fn stop_is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| matches!(running.order, DatabaseOrder::Stop(_)))
+    }
+
+    pub(super) fn order_finished(&mut self, result: Result<Answer, Failure>) {
+        let Some(Running { order, since, .. }) = self.running.take() else { return };
+        self.next_observation = self.now;
+        let answer = match result {
+            Ok(Answer::Database(answer)) => Ok(answer),
+            Ok(_) => {
+                self.broken_invariant = Some("a database order was answered with something else".into());
+                return;
+            }
+            Err(failure) => Err(failure),
+        };
+        let took = self.now.since(since);
+        match (order, answer) {
+            (DatabaseOrder::Stop(mode), Ok(DatabaseAnswer::Stopped(stopped))) => self.stopped(mode, &stopped),
+            (DatabaseOrder::Stop(_), Err(failure)) => self.stop_failed(&failure),
+            (DatabaseOrder::Freeze, Ok(DatabaseAnswer::Frozen(frozen))) => self.frozen = Some(frozen),
+            (DatabaseOrder::Freeze, Err(failure)) => self.freeze_failed(&failure),
+            (DatabaseOrder::Follow(order), Ok(DatabaseAnswer::Followed(followed))) => {
+                self.followed(&order, &followed);
+            }
+            (DatabaseOrder::Follow(order), Err(failure)) => self.follow_failed(&order, &failure),
+            (DatabaseOrder::Promote(order), Ok(DatabaseAnswer::Promoted(promoted))) => {
+                self.promoted(order.term, &order.synchronous, promoted, took);
+            }
+            (DatabaseOrder::Promote(_), Err(failure)) => self.promote_failed(&failure),
+            (DatabaseOrder::StartPrimary(order), Ok(DatabaseAnswer::Started(started))) => {
+                self.primary_started(&order, &started);
+            }
+            (DatabaseOrder::StartPrimary(_), Err(failure)) => self.start_failed(&failure),
+            (DatabaseOrder::Bootstrap(_), Ok(DatabaseAnswer::Bootstrapped(made))) => self.bootstrapped(&made),
+            (DatabaseOrder::Bootstrap(_), Err(failure)) => self.bootstrap_failed(&failure),
+            (DatabaseOrder::SetSynchronous(order), Ok(_)) => self.synchronous_set(&order),
+            (DatabaseOrder::SetSynchronous(order), Err(failure)) => self.synchronous_failed(&order, &failure),
+            (DatabaseOrder::KeepSlots(members), Ok(_)) => self.faces.slots = Some(members),
+            (DatabaseOrder::KeepSlots(_), Err(failure)) => {
+                self.faces.slots_again_at = self.after(Duration::from_secs(1));
+                self.trouble(format!("replication slots could not be kept: {failure}"));
+            }
+            (DatabaseOrder::Checkpoint, answer) => self.checkpointed(answer.err()),
+            (order, Ok(_)) => {
+                self.broken_invariant = Some(format!("the order to {} was answered with something else", order.verb()));
+            }
+            (DatabaseOrder::Observe, Err(_)) => {}
+        }
+    }
+
+    fn stopped(&mut self, mode: StopMode, stopped: &Stopped) {
+        if let Some(database) = &mut self.database {
+            database.state = if stopped.clean { DatabaseState::StoppedCleanly } else { DatabaseState::Crashed };
+            database.lsn = database.lsn.max(stopped.lsn);
+            database.streaming = false;
+        }
+        self.following = None;
+        match &mut self.state {
+            State::GivingUp(giving_up) => giving_up.stopped = Some(stopped.clone()),
+            State::HandingOver(_) => self.hand_over_stopped(mode, stopped),
+            _ => {}
+        }
+    }
+
+    fn stop_failed(&mut self, failure: &Failure) {
+        self.trouble(format!("the database could not be stopped in time: {failure}"));
+        if let State::HandingOver(_) = self.state {
+            self.hand_over_not_stopped();
+        }
+    }
+
+    pub(super) fn observe_if_due(&mut self) {
+        if self.observing.is_some() || self.now < self.next_observation {
+            return;
+        }
+        let id = self.call(Order::Database(DatabaseOrder::Observe), OBSERVE_TIMEOUT, None);
+        self.observing = Some(id);
+        self.next_observation = self.after(self.observe_interval());
+    }
+
+    fn observe_interval(&self) -> Duration {
+        let soon = match &self.state {
+            State::Following => {
+                let wanted = self.view.leader.as_ref().and_then(|seen| seen.record.hand_over.as_ref());
+                wanted.is_some_and(|plan| plan.target == *self.me()) || (self.following.is_some() && !self.streams())
+            }
+            State::Leading => {
+                self.reign.as_ref().is_some_and(|reign| !reign.announced || !reign.silent.is_empty())
+                    || self.waits_for_standbys()
+            }
+            State::HandingOver(_) | State::Promoting | State::Joining => true,
+            _ => false,
+        };
+        let usual = self.config.timing.observe_interval;
+        if soon { usual.min(OBSERVE_SOON) } else { usual }
+    }
+
+    /// Streams from the leader that it was told to follow.
+    pub(super) fn streams(&self) -> bool {
+        self.database.as_ref().is_some_and(|database| database.streaming)
+    }
+
+    pub(super) fn observed(&mut self, id: CallId, result: Result<Answer, Failure>) {
+        match result {
+            Ok(Answer::Database(DatabaseAnswer::Observed(status))) => {
+                self.next_observation = self.next_observation.min(self.after(self.observe_interval()));
+                self.take_status(status);
+                self.recheck_observed(id, true);
+            }
+            Ok(_) => self.broken_invariant = Some("a look at the database was answered with something else".into()),
+            Err(failure) => {
+                self.recheck_observed(id, false);
+                match failure.kind {
+                    ErrorKind::Misconfigured | ErrorKind::Malformed | ErrorKind::Denied | ErrorKind::Disk => {
+                        self.refuse(format!("the database cannot be read: {failure}"));
+                    }
+                    _ => {}
+                }
+                self.mute();
+            }
+        }
+    }
+
+    /// The database did not answer a look.
+    fn mute(&mut self) {
+        let leads = matches!(self.state, State::Leading);
+        let Some(reign) = &mut self.reign else { return };
+        reign.mute_observations += 1;
+        if leads && self.running.is_none() && reign.mute_observations >= MUTE_LIMIT && !reign.needs_start {
+            self.database_failed("the database does not answer a fresh connection");
+        }
+    }
+
+    fn take_status(&mut self, status: DatabaseStatus) {
+        for weakness in &status.weaknesses {
+            if self.reported.insert(weakness.clone()) {
+                let what = weakness.clone();
+                self.tell(EventKind::OutsideThePromise { what: what.clone() }, what);
+            }
+        }
+        let busy = self.running.is_some();
+        let state = status.state;
+        self.previous_lsn = self.database.as_ref().map_or(status.lsn, |before| before.lsn);
+        self.database = Some(status);
+        if state == DatabaseState::Unresponsive {
+            self.mute();
+            return;
+        }
+        if let Some(reign) = &mut self.reign {
+            reign.mute_observations = 0;
+        }
+        self.watch_standbys();
+        if matches!(self.state, State::Leading) && !busy && !state.runs() {
+            self.database_exited();
+        }
+    }
+
+    /// The process of the database is gone.
+    pub(super) fn database_exited(&mut self) {
+        self.next_observation = self.now;
+        self.following = None;
+        let serving = matches!(self.state, State::Leading)
+            && self.reign.as_ref().is_some_and(|reign| !reign.needs_start)
+            && !self.stop_is_running();
+        if serving {
+            self.tell(EventKind::DatabaseDied, "the database died".into());
+            self.database_failed("the database died");
+        }
+    }
+
+    pub(super) fn clock_jumped(&mut self) {
+        let limit = self.after(self.config.timing.renew_interval);
+        if let Some(reign) = &mut self.reign {
+            // Leadership is unconfirmed until the store says otherwise: renew at once, and hold no longer than one
+            // renewal may take (protocol rule 36).
+            reign.next_renewal = self.now;
+            let ttl = reign.leader.ttl();
+            if let Some(confirmed) = reign.confirmed
+                && confirmed + ttl > limit + self.config.timing.stop_budget + self.config.timing.clock_margin
+            {
+                let kept = self.config.timing.renew_interval
+                    + self.config.timing.stop_budget
+                    + self.config.timing.clock_margin;
+                reign.confirmed = Some((self.now + kept).before(ttl));
+            }
+        }
+        if let Some((version, _)) = self.watched {
+            self.watched = Some((version, self.now));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A reign: what a member that holds leadership by the record knows of its own right to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::database::{Promoted, SynchronousStandbys};
+use crate::lsn::Lsn;
+use crate::member::MemberId;
+use crate::policy::Timing;
+use crate::records::{ClusterRecord, HistoryRecord, LeaderRecord, PlannedHandOver, RequestRecord, SyncRecord};
+use crate::store::Version;
+use crate::term::{Nonce, Term};
+use crate::time::Moment;
+
+use super::action::CallId;
+use super::election::SyncDraft;
+
+/// What a write to the leader record is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// To take leadership.
+    TakeOver,
+    /// To keep it.
+    Renew,
+    /// To leave it vacant.
+    Release,
+    /// To give it to another.
+    HandOver,
+}
+
+/// One write to the leader record, and what else goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Attempt {
+    pub(super) id: CallId,
+    pub(super) purpose: Purpose,
+    pub(super) nonce: Nonce,
+    /// When it was sent: belief counts from here.
+    pub(super) sent: Moment,
+    pub(super) leader: LeaderRecord,
+    pub(super) sync: Option<SyncRecord>,
+    pub(super) history: Option<HistoryRecord>,
+    pub(super) cluster: Option<ClusterRecord>,
+    pub(super) request: Option<RequestRecord>,
+}
+
+/// Writes to one version of the leader record: at most one under way, and those whose fate is not known. All are guarded by
+/// that version, so at most one of them ever happens, and none once another has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub(super) struct Attempts {
+    pub(super) under_way: Option<Attempt>,
+    pub(super) unsettled: Vec<Attempt>,
+}
+
+/// More writes than this are never left unsettled: the oldest are forgotten, and one of them that landed is then taken for
+/// somebody else's (leadership is given up).
+const MAX_UNSETTLED: usize = 32;
+
+impl Attempts {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Attempt> {
+        self.unsettled.iter().chain(&self.under_way)
+    }
+
+    /// The write under way ended without a certain answer.
+    pub(super) fn unanswered(&mut self) {
+        if let Some(attempt) = self.under_way.take() {
+            if self.unsettled.len() == MAX_UNSETTLED {
+                self.unsettled.remove(0);
+            }
+            self.unsettled.push(attempt);
+        }
+    }
+
+    /// The write whose effect is seen in the store, if one of these is it. It settles all of them.
+    pub(super) fn landed(&mut self, nonce: Nonce) -> Option<Attempt> {
+        let landed = self.all().find(|attempt| attempt.nonce == nonce).cloned()?;
+        *self = Self::default();
+        Some(landed)
+    }
+}
+
+/// How far a change of the synchronous standbys is. What makes acknowledging easier is recorded first; what makes it harder is in
+/// force in PostgreSQL first (protocol rule 18).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum SyncStep {
+    /// Record and database agree, as far as is known.
+    Settled,
+    /// The database is being told to wait for more standbys, behind the barrier; then this is recorded.
+    Tightening { then: SyncDraft },
+    /// Every renewal carries this until one is confirmed; then the database may be told to wait for fewer.
+    Recording { draft: SyncDraft },
+    /// The record is confirmed and asks less than the database does.
+    Loosening,
+}
+
+/// What is known of leadership that this member holds by the record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reign {
+    pub(super) term: Term,
+    /// The last version of the leader record that is known to be this member's.
+    pub(super) leader: LeaderRecord,
+    pub(super) version: Version,
+    /// When the write of that version was sent; `None`: by another process, nothing is believed.
+    pub(super) confirmed: Option<Moment>,
+    /// Leadership is lost by the record; nothing may be renewed.
+    pub(super) lost: bool,
+    pub(super) attempts: Attempts,
+    pub(super) next_renewal: Moment,
+    /// The cluster asks for this in the next versions.
+    pub(super) serving: bool,
+    pub(super) paused: bool,
+    pub(super) plan: Option<PlannedHandOver>,
+    pub(super) excluded: BTreeSet<MemberId>,
+    /// To be written with the next renewal.
+    pub(super) history: Option<HistoryRecord>,
+    pub(super) cluster: Option<ClusterRecord>,
+    pub(super) request: Option<RequestRecord>,
+    pub(super) sync_step: SyncStep,
+    /// The strictest value that the database may have.
+    pub(super) standbys_in_force: Option<SynchronousStandbys>,
+    /// Since when a named standby has not answered.
+    pub(super) silent: BTreeMap<MemberId, Silence>,
+    /// What a member's last look gave, to see whether it moves.
+    pub(super) began: Moment,
+    /// Before this, what hangs on belief may still be elsewhere.
+    pub(super) not_before: Moment,
+    pub(super) promoted: Option<Promoted>,
+    /// Where recovery ended: on every named standby before anybody reads it.
+    pub(super) recovered_to: Option<Lsn>,
+    pub(super) restarts: u32,
+    /// The database must be started before it serves.
+    pub(super) needs_start: bool,
+    /// Observations in a row without an answer from the database.
+    pub(super) mute_observations: u32,
+    pub(super) barrier_failures: u32,
+    pub(super) announced: bool,
+}
+
+/// How long a named standby has been silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Silence {
+    pub(super) since: Moment,
+    /// What the primary had written by then.
+    pub(super) owed: Lsn,
+}
+
+impl Reign {
+    pub(super) fn new(leader: LeaderRecord, version: Version, confirmed: Option<Moment>, now: Moment) -> Self {
+        Self {
+            term: leader.mark.term,
+            serving: leader.serving,
+            paused: leader.paused,
+            plan: None,
+            excluded: leader.excluded.clone(),
+            leader,
+            version,
+            confirmed,
+            lost: false,
+            attempts: Attempts::default(),
+            next_renewal: now,
+            history: None,
+            cluster: None,
+            request: None,
+            sync_step: SyncStep::Settled,
+            standbys_in_force: None,
+            silent: BTreeMap::new(),
+            began: now,
+            not_before: now,
+            promoted: None,
+            recovered_to: None,
+            restarts: 0,
+            needs_start: false,
+            mute_observations: 0,
+            barrier_failures: 0,
+            announced: false,
+        }
+    }
+
+    /// Until when leadership is certain: `ttl` after the moment **before** the confirmed renewal was sent, and not beyond what a renewal
+    /// that was sent since would give (protocol rule 4). [`Moment::MAX`] while paused.
+    pub(super) fn belief_ends(&self) -> Moment {
+        let Some(confirmed) = self.confirmed else { return Moment::ORIGIN };
+        if self.lost {
+            return Moment::ORIGIN;
+        }
+        let end = |record: &LeaderRecord, sent: Moment| if record.paused { Moment::MAX } else { sent + record.ttl() };
+        let mut ends = end(&self.leader, confirmed);
+        for attempt in self.attempts.all() {
+            ends = ends.min(match attempt.purpose {
+                Purpose::Renew | Purpose::TakeOver => end(&attempt.leader, attempt.sent),
+                Purpose::Release | Purpose::HandOver => attempt.sent,
+            });
+        }
+        ends
+    }
+
+    /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.
+    pub(super) fn give_up_at(&self, timing: &Timing) -> Moment {
+        self.belief_ends().before(timing.clock_margin + timing.stop_budget)
+    }
+
+    /// When the node must be harmless: what the watchdog is told. `None`: no end.
+    pub(super) fn harmless_by(&self, timing: &Timing) -> Option<Moment> {
+        let ends = self.belief_ends();
+        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin))
+    }
+
+    /// How long one renewal is waited for.
+    pub(super) fn renewal_timeout(timing: &Timing) -> Duration {
+        timing.renew_interval.max(Duration::from_millis(200))
+    }
+}

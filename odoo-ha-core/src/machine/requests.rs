@@ -1,0 +1,202 @@
+//! Wishes: of the program that this machine runs in, and of operators, through the store.
+
+use std::collections::BTreeMap;
+
+use super::calls::WRITE_TIMEOUT;
+use super::input::{Answer, Command};
+use super::state::State;
+use super::{Cause, Machine};
+use crate::error::Failure;
+use crate::event::EventKind;
+use crate::member::MemberId;
+use crate::records::{ElectionRule, RequestKind, RequestOutcome, RequestRecord, encode};
+use crate::store::{Commit, Guard, Key};
+
+/// So many answered wishes are remembered, so that a lagging watch does not show one as new.
+const MAX_ANSWERED: usize = 64;
+
+impl Machine {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Request { id, kind } => self.ask(id, kind),
+            Command::Reinit => {
+                if self.reign.is_some() {
+                    self.refuse_request("a leader's data cannot be replaced: switch over first");
+                } else {
+                    self.reinit = true;
+                    self.follow_again_at = self.now;
+                }
+            }
+            Command::Recover => {
+                self.recover = true;
+                self.refresh();
+            }
+            Command::SetPolicy(policy) => self.config.policy = policy,
+            Command::SetTiming(timing) => {
+                self.config.timing = timing;
+                if let Some(reign) = &mut self.reign {
+                    reign.next_renewal = self.now;
+                }
+            }
+            Command::Shutdown { stop_database } => self.shutdown = Some(stop_database),
+        }
+    }
+
+    fn ask(&mut self, id: String, kind: RequestKind) {
+        if !self.store_is_usable() {
+            self.refuse_request("the store cannot be reached: try again when it can");
+            return;
+        }
+        let guard = match &self.view.request {
+            None => Guard::Absent(Key::request()),
+            Some(seen) if seen.record.outcome == RequestOutcome::Pending => {
+                let replaces = matches!(kind, RequestKind::Failover { .. } | RequestKind::Resume);
+                if !replaces {
+                    self.refuse_request("another wish is still being carried out: wait for it, or force a failover");
+                    return;
+                }
+                Guard::Version(Key::request(), seen.version)
+            }
+            Some(seen) => Guard::Version(Key::request(), seen.version),
+        };
+        let record = RequestRecord { header: self.header(), id: id.clone(), kind, outcome: RequestOutcome::Pending };
+        let commit = Commit { guards: vec![guard], writes: BTreeMap::from([(Key::request(), encode(&record))]) };
+        let call = self.commit(commit, WRITE_TIMEOUT);
+        self.asking = Some((call, id));
+    }
+
+    pub(super) fn ask_finished(&mut self, result: &Result<Answer, Failure>) {
+        self.asking = None;
+        if let Err(failure) = result {
+            self.refuse_request(&format!("the wish could not be written to the store: {failure}"));
+        }
+        self.refresh();
+    }
+
+    fn refuse_request(&mut self, why: &str) {
+        self.tell(EventKind::RequestRefused { why: why.to_owned() }, why.to_owned());
+    }
+
+    /// As leader: carries out the operator's wish. Returns whether the state changed.
+    pub(super) fn answer_requests(&mut self) -> bool {
+        if self.shutdown.is_some() {
+            return self.leave_leadership();
+        }
+        let Some(request) = self.view.request.as_ref().map(|seen| seen.record.clone()) else { return false };
+        let open = request.outcome == RequestOutcome::Pending && !self.answered.contains(&request.id);
+        let busy = self.running.is_some() || self.reign.as_ref().is_none_or(|r| r.request.is_some() || !r.announced);
+        if !open {
+            return false;
+        }
+        match request.kind {
+            RequestKind::Pause => self.set_paused(true),
+            RequestKind::Resume => self.set_paused(false),
+            RequestKind::Switchover { target } => {
+                if !busy {
+                    return self.switch_over(target);
+                }
+            }
+            RequestKind::Failover { target, .. } => {
+                if !busy {
+                    return self.switch_over(Some(target));
+                }
+            }
+        }
+        false
+    }
+
+    /// Who takes a switchover: the one named if it can, else the best that can.
+    fn switchover_target(&self, named: Option<&MemberId>) -> Result<MemberId, String> {
+        let electable = self.electable_others();
+        let streaming = self.streaming_standbys();
+        let fit = |member: &MemberId| electable.contains(member) && streaming.contains(member);
+        match named {
+            Some(member) if member == self.me() => Err(format!("{member} leads already")),
+            Some(member) if !self.view.members.contains_key(member) => Err(format!("{member} is not a member")),
+            Some(member) if fit(member) => Ok(member.clone()),
+            Some(member) => {
+                let synchronous = self.view.sync.as_ref().is_some_and(|s| s.record.rule == ElectionRule::Synchronous);
+                Err(if synchronous && streaming.contains(member) {
+                    format!("{member} is not a synchronous standby: wait until it is, or lift its tags")
+                } else {
+                    format!("{member} does not stream from the leader: bring it back first")
+                })
+            }
+            None => {
+                let score = |member: &&MemberId| {
+                    let record = self.view.members.get(*member).map(|seen| &seen.record);
+                    record.map(|r| (r.tags.failover_priority, std::cmp::Reverse(r.penalty)))
+                };
+                electable
+                    .iter()
+                    .filter(|member| fit(member))
+                    .max_by_key(score)
+                    .cloned()
+                    .ok_or_else(|| "nobody can take over: no standby has all of the data".to_owned())
+            }
+        }
+    }
+
+    fn switch_over(&mut self, named: Option<MemberId>) -> bool {
+        match self.switchover_target(named.as_ref()) {
+            Ok(target) => self.begin_hand_over(target),
+            Err(why) => {
+                self.refuse_request(&why);
+                self.answer_request(RequestOutcome::Refused(why));
+                false
+            }
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        if self.reign.as_ref().is_some_and(|reign| reign.paused && !paused) && !self.watchdog_is_bounded() {
+            // Before leadership has an end again, whatever guards this node must know one (protocol rule 5).
+            self.bound_watchdog();
+            return;
+        }
+        let now = self.now;
+        if let Some(reign) = &mut self.reign {
+            reign.paused = paused;
+            reign.next_renewal = now;
+        }
+        let sentence = if paused { "automatic failover is suspended" } else { "automatic failover is resumed" };
+        self.tell(EventKind::PauseChanged { paused }, sentence.to_owned());
+        self.answer_request(RequestOutcome::Done);
+    }
+
+    /// Writes the outcome of the open wish with the next write to the leader record.
+    pub(super) fn answer_request(&mut self, outcome: RequestOutcome) {
+        let header = self.header();
+        let Some(request) = self.view.request.as_ref().map(|seen| seen.record.clone()) else { return };
+        if request.outcome != RequestOutcome::Pending {
+            return;
+        }
+        if self.answered.len() == MAX_ANSWERED {
+            self.answered.pop_first();
+        }
+        self.answered.insert(request.id.clone());
+        let now = self.now;
+        if let Some(reign) = &mut self.reign {
+            reign.request = Some(RequestRecord { header, outcome, ..request });
+            reign.next_renewal = now;
+        }
+    }
+
+    /// A leader whose agent shuts down hands over, or releases; a paused one leaves everything as it is.
+    fn leave_leadership(&mut self) -> bool {
+        if self.reign.as_ref().is_some_and(|reign| reign.paused) {
+            self.go(State::Stopped, Cause::LeftInOrder);
+            return true;
+        }
+        if self.running.is_some() {
+            return false;
+        }
+        match self.switchover_target(None) {
+            Ok(target) => self.begin_hand_over(target),
+            Err(_) => {
+                self.give_up("the agent shuts down", Cause::ShutdownAsked);
+                true
+            }
+        }
+    }
+}

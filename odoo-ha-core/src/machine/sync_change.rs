@@ -1,0 +1,243 @@
+//! Who must acknowledge commits, and in which order that is changed (protocol rules 18 to 24).
+//!
+//! What makes acknowledging easier is recorded first and set in PostgreSQL after; what makes it harder is in force in PostgreSQL, behind
+//! the barrier, before it is recorded. One change at a time, and none while the fate of the one before is not known.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Machine;
+use super::election::SyncDraft;
+use super::reign::{Silence, SyncStep};
+use super::state::State;
+use crate::database::{DatabaseOrder, SynchronousOrder, SynchronousStandbys};
+use crate::error::Failure;
+use crate::event::EventKind;
+use crate::member::{DataId, MemberId};
+use crate::policy::SyncMode;
+use crate::records::{ElectionRule, SyncRecord};
+
+/// Longest first try of a barrier; it doubles with each failure, up to the limit: a checkpoint may take long on a busy machine, and
+/// commits wait meanwhile only for a standby that streams.
+const BARRIER: Duration = Duration::from_secs(4);
+const MAX_BARRIER: Duration = Duration::from_secs(64);
+/// After a takeover users wait this long for the named standbys to come back before they are dropped.
+const RETURN_GRACE: Duration = Duration::from_millis(500);
+/// Longest time to set a value without a barrier.
+const SET_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Machine {
+    pub(super) fn change_standbys(&mut self) {
+        let Some(sync) = self.view.sync.as_ref().map(|seen| seen.record.clone()) else { return };
+        let Some(reign) = &self.reign else { return };
+        if reign.paused && matches!(reign.sync_step, SyncStep::Settled) {
+            return;
+        }
+        match reign.sync_step.clone() {
+            SyncStep::Settled => self.next_change(&sync),
+            SyncStep::Tightening { then } => {
+                if self.running.is_none() && self.follow_again_at <= self.now {
+                    self.tighten(&then);
+                }
+            }
+            SyncStep::Recording { .. } => {}
+            SyncStep::Loosening => self.loosen(),
+        }
+    }
+
+    /// Decides the next change, if one is wanted.
+    fn next_change(&mut self, sync: &SyncRecord) {
+        let wanted_rule = match self.config.policy.sync_mode {
+            SyncMode::Asynchronous => ElectionRule::Asynchronous,
+            SyncMode::Synchronous | SyncMode::Strict => ElectionRule::Synchronous,
+        };
+        let wanted_strict = self.config.policy.sync_mode == SyncMode::Strict;
+        if sync.rule != wanted_rule || sync.strict != wanted_strict {
+            // Nobody is named by this change: to synchronous it makes taking over harder, to asynchronous it is recorded before
+            // PostgreSQL waits for nobody.
+            let mut draft = SyncDraft::of(sync);
+            draft.strict = wanted_strict;
+            if sync.rule != wanted_rule {
+                draft = SyncDraft { rule: wanted_rule, names: BTreeMap::new(), k: 0, strict: wanted_strict };
+            }
+            self.record(draft);
+            return;
+        }
+        if sync.leader_data != self.leader_data() {
+            self.record(SyncDraft::of(sync));
+            return;
+        }
+        let (drop, add) = (self.to_drop(sync), self.to_add(sync));
+        if let Some(member) = drop {
+            let mut names = sync.names.clone();
+            names.remove(&member);
+            let sentence = format!("{member} is silent and is no longer waited for");
+            self.tell(EventKind::StandbyDropped { member }, sentence);
+            self.record(SyncDraft::of(sync).with_names(names));
+        } else if let Some((member, data)) = add {
+            let mut names = sync.names.clone();
+            names.insert(member, data);
+            let then = SyncDraft::of(sync).with_names(names);
+            if let Some(reign) = &mut self.reign {
+                reign.sync_step = SyncStep::Tightening { then };
+            }
+        } else if self.reign.as_ref().is_some_and(|r| r.standbys_in_force.as_ref() != Some(&self.standbys_by_record()))
+        {
+            if let Some(reign) = &mut self.reign {
+                reign.sync_step = SyncStep::Loosening;
+            }
+        }
+    }
+
+    /// Writes this with the next renewal, at once.
+    fn record(&mut self, draft: SyncDraft) {
+        let now = self.now;
+        if let Some(reign) = &mut self.reign {
+            reign.sync_step = SyncStep::Recording { draft };
+            reign.next_renewal = now;
+        }
+    }
+
+    /// A named member that commits must not wait for any longer.
+    fn to_drop(&self, sync: &SyncRecord) -> Option<MemberId> {
+        let reign = self.reign.as_ref()?;
+        let timing = &self.config.timing;
+        let limit = if reign.announced { timing.standby_timeout } else { timing.standby_timeout.min(RETURN_GRACE) };
+        let last_of_strict = sync.strict && sync.names.len() == 1;
+        sync.names
+            .iter()
+            .filter(|_| !last_of_strict)
+            .find(|(member, data)| {
+                let record = self.view.members.get(*member).map(|seen| &seen.record);
+                let unwanted = record.is_some_and(|record| {
+                    record.leaving
+                        || record.tags.nosync
+                        || record.tags.nofailover
+                        || record.data.as_ref().is_some_and(|now| now != *data)
+                });
+                let silent = reign.silent.get(*member).is_some_and(|silence| self.now.since(silence.since) >= limit);
+                unwanted || silent
+            })
+            .map(|(member, _)| member.clone())
+    }
+
+    /// A member that streams and may be named.
+    fn to_add(&self, sync: &SyncRecord) -> Option<(MemberId, DataId)> {
+        if sync.rule == ElectionRule::Asynchronous || self.follow_again_at > self.now {
+            return None;
+        }
+        let reign = self.reign.as_ref()?;
+        let history_is_recorded = reign.history.is_none() && reign.leader.serving;
+        if !history_is_recorded {
+            return None;
+        }
+        self.streaming_standbys().into_iter().filter(|member| !sync.names.contains_key(member)).find_map(|member| {
+            let record = &self.view.members.get(&member)?.record;
+            let wanted = !record.leaving
+                && !record.tags.nosync
+                && !record.tags.nofailover
+                && record.system_id == self.view.cluster.as_ref().map(|seen| seen.record.system_id)
+                && record.data_term == reign.term;
+            wanted.then_some(())?;
+            record.data.clone().map(|data| (member, data))
+        })
+    }
+
+    /// Tells the database to wait for more, behind the barrier.
+    fn tighten(&mut self, then: &SyncDraft) {
+        let Some(reign) = &mut self.reign else { return };
+        reign.standbys_in_force = None;
+        let barrier = (BARRIER * 2_u32.pow(reign.barrier_failures.min(4))).min(MAX_BARRIER);
+        let standbys = SynchronousStandbys::all_of(then.names.keys().cloned().collect());
+        let order = SynchronousOrder { term: reign.term, standbys, barrier: true };
+        self.order(DatabaseOrder::SetSynchronous(order), barrier);
+    }
+
+    /// The record is confirmed; the database is told to wait for no more than it says.
+    fn loosen(&mut self) {
+        let standbys = self.standbys_by_record();
+        let Some(reign) = &mut self.reign else { return };
+        if reign.standbys_in_force.as_ref() == Some(&standbys) {
+            reign.sync_step = SyncStep::Settled;
+            return;
+        }
+        let order = SynchronousOrder { term: reign.term, standbys, barrier: false };
+        if self.running.is_none() && self.follow_again_at <= self.now {
+            self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);
+        }
+    }
+
+    pub(super) fn synchronous_set(&mut self, order: &SynchronousOrder) {
+        let now = self.now;
+        let Some(reign) = &mut self.reign else { return };
+        reign.standbys_in_force = Some(order.standbys.clone());
+        if let (SyncStep::Tightening { then }, true) = (reign.sync_step.clone(), order.barrier) {
+            reign.barrier_failures = 0;
+            reign.sync_step = SyncStep::Recording { draft: then };
+            reign.next_renewal = now;
+        }
+    }
+
+    pub(super) fn synchronous_failed(&mut self, order: &SynchronousOrder, failure: &Failure) {
+        self.follow_again_at = self.after(Duration::from_millis(500));
+        self.trouble(format!("the synchronous standbys could not be changed: {failure}"));
+        let current = self.view.sync.as_ref().map(|seen| SyncDraft::of(&seen.record));
+        if !order.barrier {
+            return;
+        }
+        // The database may wait for more than the record says. Going back is loosening: recorded first, confirmed, then set.
+        if let Some(reign) = &mut self.reign {
+            reign.barrier_failures += 1;
+        }
+        if let Some(current) = current {
+            self.record(current);
+        }
+    }
+
+    /// A change of the sync record is confirmed.
+    pub(super) fn sync_recorded(&mut self) {
+        let names: Vec<MemberId> =
+            self.view.sync.as_ref().map(|seen| seen.record.names.keys().cloned().collect()).unwrap_or_default();
+        if let Some(reign) = &mut self.reign {
+            reign.silent.retain(|member, _| names.contains(member));
+        }
+        let shown: Vec<&str> = names.iter().map(MemberId::as_str).collect();
+        let sentence = if shown.is_empty() {
+            "commits are acknowledged by the leader alone".to_owned()
+        } else {
+            format!("commits are acknowledged when {} has them", shown.join(" and "))
+        };
+        self.tell(EventKind::SynchronousStandbysChanged { names }, sentence);
+    }
+
+    /// Notes which named standbys answer. Called with each look at the database.
+    pub(super) fn watch_standbys(&mut self) {
+        if !matches!(self.state, State::Leading) {
+            return;
+        }
+        let (Some(sync), Some(database)) = (self.view.sync.as_ref().map(|seen| &seen.record), &self.database) else {
+            return;
+        };
+        let (now, previous) = (self.now, self.previous_lsn);
+        let Some(reign) = &mut self.reign else { return };
+        let mut names: Vec<&MemberId> = sync.names.keys().collect();
+        if let SyncStep::Tightening { then } | SyncStep::Recording { draft: then } = &reign.sync_step {
+            names.extend(then.names.keys());
+        }
+        for name in names {
+            let owed = reign.silent.get(name).map_or(previous, |silence| silence.owed);
+            let answers =
+                database.standbys.get(name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
+            if answers {
+                reign.silent.remove(name);
+            } else {
+                reign.silent.entry(name.clone()).or_insert(Silence { since: now, owed });
+            }
+        }
+    }
+
+    /// Whether a look at the standbys is wanted soon.
+    pub(super) fn waits_for_standbys(&self) -> bool {
+        self.reign.as_ref().is_some_and(|reign| !matches!(reign.sync_step, SyncStep::Settled))
+    }
+}

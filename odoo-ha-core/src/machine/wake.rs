@@ -1,0 +1,80 @@
+//! When the machine wants to be handed the time again, and its picture.
+
+use std::time::Duration;
+
+use super::state::State;
+use super::{Machine, Status};
+use crate::database::SynchronousStandbys;
+use crate::lsn::Timeline;
+use crate::time::Moment;
+
+/// It never sleeps longer than this: what no timer foresaw is found by then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// When to hand it the time again, at the latest. `None` only when it has stopped.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        if matches!(self.state, State::Stopped) {
+            return None;
+        }
+        if !self.actions.is_empty() || !self.events.is_empty() {
+            return Some(self.now);
+        }
+        let timing = &self.config.timing;
+        let mut wakes: Vec<Moment> = vec![self.now + LONGEST_SLEEP, self.follow_again_at, self.hold_off_until];
+        wakes.extend(self.faces.wake_at());
+        wakes.extend(self.read_again_at);
+        wakes.push(self.publish_again_at);
+        wakes.push(self.remember_again_at);
+        if self.observing.is_none() {
+            wakes.push(self.next_observation);
+        }
+        if let Some(reign) = &self.reign {
+            wakes.extend([reign.give_up_at(timing), reign.belief_ends(), reign.not_before]);
+            if reign.attempts.under_way.is_none() {
+                wakes.push(reign.next_renewal);
+            }
+            wakes.extend(reign.silent.values().map(|silence| silence.since + timing.standby_timeout));
+            wakes.push(reign.began + timing.promote_timeout);
+        }
+        if let Some(leader) = self.view.leader.as_ref().map(|seen| &seen.record) {
+            wakes.extend(self.suspicious_at(leader));
+            wakes.extend(self.watched.map(|(_, since)| since + leader.ttl()));
+        }
+        if let State::TakingOver(take_over) = &self.state {
+            wakes.push(take_over.again_at);
+        }
+        if let State::GivingUp(_) | State::HandingOver(_) | State::Voting { .. } = &self.state {
+            wakes.push(self.now + Duration::from_millis(50));
+        }
+        wakes.retain(|at| *at > self.now);
+        wakes.into_iter().min()
+    }
+
+    /// A picture of it.
+    pub fn status(&self) -> Status {
+        let leads_for = self.reign.as_ref().map(|reign| match reign.belief_ends() {
+            Moment::MAX => Duration::MAX,
+            ends => ends.since(self.now),
+        });
+        let leader = self.view.leader.as_ref().map(|seen| seen.record.clone());
+        Status {
+            cluster: self.config.cluster.clone(),
+            member: self.config.me.clone(),
+            state: self.state.name(),
+            term: self.term(),
+            leader: self.view.holder().cloned(),
+            leads_for: leads_for.filter(|left| !left.is_zero()),
+            address_here: self.faces.address_is_here(),
+            paused: leader.as_ref().is_some_and(|leader| leader.paused),
+            timeline: leader.as_ref().map_or(Timeline(0), |leader| leader.timeline),
+            database: self.database.clone(),
+            synchronous: self.view.sync.as_ref().map_or(SynchronousStandbys::Nobody, |seen| seen.record.standbys()),
+            leader_record: leader,
+            sync_record: self.view.sync.as_ref().map(|seen| seen.record.clone()),
+            members: self.view.members.iter().map(|(member, seen)| (member.clone(), seen.record.clone())).collect(),
+            request: self.view.request.as_ref().map(|seen| seen.record.clone()),
+            refusal: self.refusal.clone(),
+        }
+    }
+}
