@@ -68,3 +68,16 @@ pub(crate) async fn dropped_after<T>(polls: usize, work: impl Future<Output = T>
     })
     .await
 }
+
+/// Lets others run once: a loop over calls that are ready at once would keep them from it for ever.
+pub(crate) async fn breathe() {
+    let mut breathed = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut breathed, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -3,7 +3,7 @@
 use super::{Client, Lab};
 use crate::conformance::bench::{Checked, Suite, describe, ensure};
 use crate::conformance::report::Finding;
-use crate::conformance::timer::{BoxFuture, together};
+use crate::conformance::timer::{BoxFuture, breathe, together};
 use crate::error::ErrorKind;
 use crate::store::{Guard, Key, Version};
 
@@ -145,6 +145,7 @@ async fn no_increment_is_lost(lab: &Lab<'_>) -> Checked {
 
 async fn increment(client: &Client) -> Checked {
     loop {
+        breathe().await;
         let (count, version) = number(client, &Key::history()).await?;
         let value = (count + 1).to_string();
         let guards = [Guard::Version(Key::history(), version)];
@@ -186,6 +187,7 @@ async fn keys_move_together(lab: &Lab<'_>) -> Checked {
     });
     let reading: BoxFuture<'_, Checked> = Box::pin(async {
         loop {
+            breathe().await;
             let entries = reader.read().await?.entries;
             let values: Vec<_> = entries.values().map(|entry| entry.value.clone()).collect();
             let equal = values.len() == 3 && values.windows(2).all(|pair| pair.first() == pair.last());
@@ -213,6 +215,7 @@ async fn reads_never_go_back(lab: &Lab<'_>) -> Checked {
         let mut newest = 0;
         let mut turn = [&a, &b];
         while newest < LAST {
+            breathe().await;
             let [reader, _] = turn;
             let seen = number(reader, &Key::leader()).await?.0;
             ensure(seen >= newest, BACK, &format!("{newest} or later, which the other client had read before"), seen)?;
