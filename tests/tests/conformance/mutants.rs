@@ -70,7 +70,7 @@ async fn broken_watches_are_caught() {
         caught(Fault::WatchBeginsAtTheFirst, "a_watch_repeats_nothing"),
         caught(Fault::WatchSkips, "a_watch_shows_another_clients_writes"),
         caught(Fault::WatchReverses, "a_watch_keeps_the_order"),
-        caught(Fault::WatchRepeats, "a_watch_keeps_the_order"),
+        caught(Fault::WatchRepeats, "a_watch_repeats_nothing"),
         caught(Fault::WatchForgets, "a_dropped_wait_loses_no_event"),
     );
 }

@@ -181,6 +181,7 @@ async fn keys_move_together(lab: &Lab<'_>) -> Checked {
     write(0).await?;
     let writing: BoxFuture<'_, Checked> = Box::pin(async {
         for count in 1..=ROUNDS {
+            breathe().await;
             write(count).await?;
         }
         Ok(())
@@ -207,6 +208,7 @@ async fn reads_never_go_back(lab: &Lab<'_>) -> Checked {
     writer.put(&Key::leader(), b"0").await?;
     let writing: BoxFuture<'_, Checked> = Box::pin(async {
         for count in 1..=LAST {
+            breathe().await;
             writer.put(&Key::leader(), count.to_string().as_bytes()).await?;
         }
         Ok(())
