@@ -7,8 +7,8 @@ use odoo_ha_core::conformance;
 use odoo_ha_core::member::ClusterId;
 use odoo_ha_core::roles::Dcs;
 
-use crate::mutant::{Fault, Mutant};
 use crate::hasty_timer;
+use crate::mutant::{Fault, Mutant};
 
 /// Runs the suite over a broken store and demands that this check, among others or alone, finds it.
 async fn caught(fault: Fault, by: &str) {
