@@ -1,8 +1,11 @@
 //! What the guard writes down. A thread of its own does the writing: a hung disk must not hold the guard's loop.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,25 +58,30 @@ impl Remembered {
 
 enum Entry {
     Line(String),
-    State(Box<Remembered>),
+    State { ticket: u64, state: Box<Remembered> },
 }
 
 /// The way to the disk.
 pub(super) struct Journal {
     entries: SyncSender<Entry>,
     ended: Receiver<()>,
+    /// What was asked to be remembered, and what has been tried, counted.
+    asked: Cell<u64>,
+    tried: Arc<AtomicU64>,
 }
 
 impl Journal {
     pub(super) fn start(runtime_dir: PathBuf) -> io::Result<Self> {
         let (entries, waiting) = mpsc::sync_channel(WAITING);
         let (end, ended) = mpsc::sync_channel(1);
+        let tried = Arc::new(AtomicU64::new(0));
+        let trying = Arc::clone(&tried);
         thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            write_all(&runtime_dir, &waiting);
+            write_all(&runtime_dir, &waiting, &trying);
             // Nobody listens when the guard did not wait.
             _ = end.send(());
         })?;
-        Ok(Self { entries, ended })
+        Ok(Self { entries, ended, asked: Cell::new(0), tried })
     }
 
     /// Says something to the log. Never waits.
@@ -81,9 +89,17 @@ impl Journal {
         _ = self.entries.try_send(Entry::Line(what.into()));
     }
 
-    /// Writes down what must be remembered. Never waits; a later one replaces it.
-    pub(super) fn remember(&self, what: Remembered) {
-        _ = self.entries.try_send(Entry::State(Box::new(what)));
+    /// Writes down what must be remembered; a later one replaces it. Never waits; the ticket tells when it is done.
+    pub(super) fn remember(&self, what: Remembered) -> u64 {
+        let ticket = self.asked.get() + 1;
+        self.asked.set(ticket);
+        _ = self.entries.try_send(Entry::State { ticket, state: Box::new(what) });
+        ticket
+    }
+
+    /// Whether what this ticket is for is on disk, or could not be written, which the log says then.
+    pub(super) fn is_through(&self, ticket: u64) -> bool {
+        self.tried.load(Ordering::Acquire) >= ticket
     }
 
     /// Waits, within a bound, until everything is on disk.
@@ -93,14 +109,15 @@ impl Journal {
     }
 }
 
-fn write_all(runtime_dir: &Path, waiting: &Receiver<Entry>) {
+fn write_all(runtime_dir: &Path, waiting: &Receiver<Entry>, tried: &AtomicU64) {
     while let Ok(entry) = waiting.recv() {
         match entry {
             Entry::Line(line) => write_line(&line),
-            Entry::State(state) => {
+            Entry::State { ticket, state } => {
                 if let Err(error) = state.write(runtime_dir) {
                     write_line(&format!("could not remember what was done: {error}"));
                 }
+                tried.store(ticket, Ordering::Release);
             }
         }
     }

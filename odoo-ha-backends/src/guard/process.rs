@@ -37,6 +37,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// One agent needs one; a restarted one and an operator's look are beside it. More are turned away.
 const MOST_PEERS: usize = 16;
 
+/// How long the guard waits for the disk before it says that it has acted.
+const REMEMBER_LIMIT: Duration = Duration::from_secs(1);
+
 /// Between two looks at an instance that is being stopped.
 const STEP: Duration = Duration::from_millis(4);
 
@@ -87,6 +90,8 @@ struct Guard {
     lease: Lease,
     orders: Option<Orders>,
     acting: Option<Acting>,
+    /// The ticket for what was done, and since when the disk is waited for.
+    remembering: Option<(u64, Moment)>,
     boot_id: String,
     last: Option<Firing>,
     /// Whom and why, the last time.
@@ -116,6 +121,7 @@ impl Guard {
             lease: Lease::remembering(remembered.newest, remembered.acted),
             orders: None,
             acting: None,
+            remembering: None,
             boot_id: remembered.boot_id,
             last: remembered.last,
             refused: None,
@@ -294,31 +300,44 @@ impl Guard {
         }
         let data_dir = PathBuf::from(&orders.arm.data_dir);
         self.acting = Some(Acting::begin(firing, data_dir, spared, family, orders.arm.drop_address.clone()));
+        // Now already, should this guard be killed in the middle of it.
+        self.remember();
     }
 
     fn go_on_acting(&mut self, now: Moment) {
         let Some(acting) = &mut self.acting else { return };
         match acting.step(now) {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                self.journal.say(format!("could not look at the processes: {error}"));
+                return;
+            }
+        }
+        let (ticket, since) = match self.remembering {
+            Some(remembering) => remembering,
+            None => {
                 let firing = acting.firing().clone();
                 self.journal.say(format!("acted: {firing:?}"));
                 self.last = Some(firing);
-                self.acting = None;
-                self.orders = None;
-                self.remember();
+                *self.remembering.insert((self.remember(), now))
             }
-            Err(error) => self.journal.say(format!("could not look at the processes: {error}")),
+        };
+        // A guard that said it has acted, and is then started again, must not have forgotten it. A hung disk is not waited for.
+        if self.journal.is_through(ticket) || now.since(since) >= REMEMBER_LIMIT {
+            self.acting = None;
+            self.orders = None;
+            self.remembering = None;
         }
     }
 
-    fn remember(&self) {
+    fn remember(&self) -> u64 {
         self.journal.remember(Remembered {
             boot_id: self.boot_id.clone(),
             newest: self.lease.newest(),
             acted: self.lease.acted(),
             last: self.last.clone(),
-        });
+        })
     }
 
     fn status(&self) -> GuardStatus {

@@ -236,8 +236,10 @@ fn guard_that_has_acted_feeds_on_nothing_until_it_is_armed_anew() {
     }
     // Nor does one that is started again.
     kill(guard(&instance).pid);
-    assert!(agent.ask("arm 5 7 20000").starts_with("fenced"));
-    assert!(agent.ask("arm 4 9 20000").starts_with("fenced"));
+    for what in ["arm 5 7 20000", "arm 4 9 20000"] {
+        let said = agent.ask(what);
+        assert!(said.starts_with("fenced"), "{what}: {said}");
+    }
     instance.start_again();
     agent.must("arm 5 8 20000");
     assert_eq!(guard(&instance).state, GuardState::Armed);
