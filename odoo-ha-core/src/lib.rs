@@ -11,6 +11,8 @@
 //! Each layer imports only those above it.
 
 pub mod database;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod error;
 pub mod event;
 pub mod lsn;
