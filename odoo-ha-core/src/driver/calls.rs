@@ -23,6 +23,9 @@ const GRACE: Duration = Duration::from_millis(50);
 /// machine has a handful; more means that a thread is blocked, and then further ones would only wait.
 const MAX_CALLS: usize = 32;
 
+/// How long the end of a node waits for the calls that it dropped.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
 /// Longest text of a panic that is passed on, in characters.
 const MAX_PANIC_CHARS: usize = 300;
 
@@ -112,6 +115,7 @@ impl Calls {
             self.answers.push_back(Ended { id, duty, result: Err(absent("such part")) });
             return;
         };
+        self.reap();
         if self.live.iter().filter(|live| live.place == place).count() >= MAX_CALLS {
             let message = format!("{} was not begun: {MAX_CALLS} calls before it have not ended", verb(&action.order));
             self.answers.push_back(Ended { id, duty, result: Err(Failure::new(ErrorKind::Unavailable, message)) });
@@ -151,18 +155,35 @@ impl Calls {
             if let Some(answer) = self.answers.pop_front() {
                 return answer;
             }
-            let ended = match self.running.join_next_with_id().await {
-                None => std::future::pending().await,
-                Some(Ok((task, result))) => self.close(task, |_| result),
-                Some(Err(error)) => self.close(error.id(), |verb| Err(broken(verb, error))),
-            };
-            if let Some(ended) = ended {
+            let Some(joined) = self.running.join_next_with_id().await else { std::future::pending().await };
+            if let Some(ended) = self.joined(joined) {
                 return ended;
             }
         }
     }
 
-    fn close(&mut self, task: Id, result: impl FnOnce(&str) -> Result<Answer, Failure>) -> Option<Ended> {
+    /// Drops all calls, and waits a little until they are gone: one that blocks its thread goes when it does.
+    pub(super) async fn close(mut self) {
+        let _ = tokio::time::timeout(CLOSE_WAIT, self.running.shutdown()).await;
+    }
+
+    /// Takes what has ended by now.
+    fn reap(&mut self) {
+        while let Some(joined) = self.running.try_join_next_with_id() {
+            if let Some(ended) = self.joined(joined) {
+                self.answers.push_back(ended);
+            }
+        }
+    }
+
+    fn joined(&mut self, joined: Result<(Id, Result<Answer, Failure>), JoinError>) -> Option<Ended> {
+        match joined {
+            Ok((task, result)) => self.settle(task, |_| result),
+            Err(error) => self.settle(error.id(), |verb| Err(broken(verb, error))),
+        }
+    }
+
+    fn settle(&mut self, task: Id, result: impl FnOnce(&str) -> Result<Answer, Failure>) -> Option<Ended> {
         let at = self.live.iter().position(|live| live.task.id() == task)?;
         let live = self.live.swap_remove(at);
         (!live.answered).then(|| Ended { id: live.id, duty: live.duty, result: result(live.verb) })

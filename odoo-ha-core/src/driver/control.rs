@@ -64,6 +64,8 @@ impl Control {
             drop(self.events);
             let _ = tokio::time::timeout(LINGER, self.delivered.recv()).await;
         }
+        // With the calls gone, nothing holds the lock of the state directory when the last status tells that the node has ended.
+        self.calls.close().await;
         end
     }
 

@@ -76,6 +76,11 @@ mod perform;
 mod probes;
 mod watches;
 
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod situations;
+
 pub use builder::HaNodeBuilder;
 pub use clock::{Clock, SystemClock, Timer};
 pub use events::{EventStream, Streamed};
