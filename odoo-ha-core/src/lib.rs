@@ -14,6 +14,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod database;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod error;
 pub mod event;
 pub mod lsn;

@@ -1,0 +1,141 @@
+//! A node that is complete and checked, and how it begins to run.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::error::Error;
+use crate::machine::{Config, Machine};
+use crate::roles::Notifier;
+
+use super::builder::HaNodeBuilder;
+use super::calls::Calls;
+use super::clock::Clock;
+use super::control::Control;
+use super::events::Events;
+use super::guardian::Guardian;
+use super::handle::{HaHandle, Shared};
+use super::lanes::{Lane, Lanes, NodeLanes};
+use super::log::Log;
+use super::memo::MemoFile;
+use super::notifiers::NotifierQueue;
+use super::perform::{Hands, Parts};
+use super::probes::{Believed, Probe};
+use super::watches::Watches;
+
+/// Commands that wait to be heard. The control loop hears one in microseconds; who commands faster than that waits.
+const COMMANDS: usize = 64;
+
+/// What watches and probes have told and the control loop has not heard; who tells faster waits.
+const TOLD: usize = 256;
+
+/// A node of a cluster, complete and checked; it runs once it is [spawned](Self::spawn).
+#[derive(Debug)]
+#[must_use = "a node does nothing until it is spawned"]
+pub struct HaNode {
+    pub(super) config: Config,
+    pub(super) parts: Parts,
+    pub(super) probes: Vec<Probe>,
+    pub(super) notifiers: Vec<Arc<dyn Notifier>>,
+    pub(super) state_dir: PathBuf,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl HaNode {
+    /// Puts a node together.
+    pub fn builder() -> HaNodeBuilder {
+        HaNodeBuilder::default()
+    }
+
+    /// Locks the state directory, reads what the member remembers, and begins to run on threads of its own. Reads and writes a small
+    /// file before it returns; needs no executor.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`: another agent uses the state directory, it belongs to another member, or no thread can be started.
+    /// `Malformed`: what the member remembers is broken, or was written by a newer version; it is never ignored. `Disk`.
+    pub fn spawn(self) -> Result<HaHandle, Error> {
+        let Self { config, parts, probes, notifiers, state_dir, lanes, clock } = self;
+        let (memo_file, memo) = MemoFile::open(&state_dir, &config.cluster, &config.me)?;
+        let incarnation = draw_incarnation();
+        let node_lanes = Arc::new(NodeLanes::new(&lanes, &parts.places())?);
+        let helper_lanes = |kind: &str, count: usize| {
+            (0..count).map(|number| lanes.lane(&format!("{kind}-{number}"))).collect::<Result<Vec<Lane>, Error>>()
+        };
+        let notifier_lanes = helper_lanes("notif", notifiers.len())?;
+        let probe_lanes = helper_lanes("probe", probes.len())?;
+        let timer = {
+            let _within = node_lanes.control.handle().enter();
+            clock.timer()?
+        };
+
+        let log = Log::start(&node_lanes.log, config.cluster.clone(), config.me.clone());
+        let (told_sender, told) = mpsc::channel(TOLD);
+        let (working, delivered) = mpsc::channel(1);
+        let believed = Believed::new(&probes);
+        for (number, (probe, lane)) in probes.into_iter().zip(probe_lanes).enumerate() {
+            probe.start(number, &node_lanes.side, lane, told_sender.clone(), log.clone());
+        }
+        let queues = notifiers.into_iter().zip(notifier_lanes).enumerate().map(|(number, (notifier, lane))| {
+            NotifierQueue::start(number, notifier, (&node_lanes.side, lane), log.clone(), working.clone())
+        });
+        let events = Events::new(queues.collect(), log.clone());
+        drop(working);
+
+        let parts = Arc::new(parts);
+        let hands = Hands {
+            parts: parts.clone(),
+            clock: clock.clone(),
+            memo: Arc::new(memo_file),
+            incarnation,
+            turn: Arc::default(),
+        };
+        let budget = config.timing.stop_budget;
+        let machine = Machine::new(config.clone(), memo, incarnation, clock.now());
+        let (status_sender, status) = watch::channel(machine.status());
+        let (command_sender, commands) = mpsc::channel(COMMANDS);
+        let kill = Arc::new(Notify::new());
+        let shared = Shared {
+            incarnation,
+            next_request: AtomicU64::new(0),
+            commands: command_sender,
+            status: status.clone(),
+            events: events.source(),
+            kill: kill.clone(),
+            control: node_lanes.control.handle().clone(),
+            config: Mutex::new(config),
+        };
+        let control = Control {
+            machine,
+            clock,
+            timer,
+            calls: Calls::new(hands, node_lanes.clone()),
+            watches: Watches::new(parts.clone(), node_lanes.clone(), told_sender),
+            believed,
+            commands,
+            told,
+            kill,
+            status: status_sender,
+            events,
+            delivered,
+            log: log.clone(),
+        };
+        let control = node_lanes.control.handle().spawn(control.run());
+        let side = node_lanes.side.handle().clone();
+        let guardian = Guardian { parts, lanes: node_lanes, status, log, budget };
+        side.spawn(guardian.watch(control));
+        Ok(HaHandle::new(shared))
+    }
+}
+
+/// A number that differs at every start: the standard library seeds its hashers with the system's randomness.
+fn draw_incarnation() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}

@@ -1,0 +1,152 @@
+//! Probes: each looks on a thread of its own; a verdict that is long in coming is a verdict too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::error::Error;
+use crate::machine::Input;
+use crate::policy::ProbeSettings;
+use crate::roles::{HealthProbe, Verdict};
+
+use super::calls::panic_text;
+use super::lanes::Lane;
+use super::log::{Line, Log};
+use super::watches::Told;
+
+/// How much longer than its timeout a check may take before it counts as unhealthy and is dropped.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// A probe and how it is believed.
+#[derive(Clone, Debug)]
+pub(super) struct Probe {
+    pub(super) name: String,
+    pub(super) probe: Arc<dyn HealthProbe>,
+    pub(super) settings: ProbeSettings,
+}
+
+/// A verdict of the probe of this number.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) number: usize,
+    pub(super) verdict: Verdict,
+}
+
+impl Probe {
+    /// Checks on `lane`, supervised on `side`, until nobody listens to `told`.
+    pub(super) fn start(self, number: usize, side: &Lane, lane: Lane, told: mpsc::Sender<Told>, log: Log) {
+        let own_lane = side.clone();
+        side.handle().spawn(async move {
+            let _own_lane = own_lane;
+            tokio::select! {
+                () = self.run(number, &lane, &told, &log) => {}
+                () = told.closed() => {}
+            }
+        });
+    }
+
+    async fn run(&self, number: usize, lane: &Lane, told: &mpsc::Sender<Told>, log: &Log) {
+        let mut blocked: Option<JoinHandle<Result<Verdict, Error>>> = None;
+        let mut last_trouble = None;
+        loop {
+            let begun = Instant::now();
+            let verdict = self.check(lane, &mut blocked, begun + self.settings.timeout + GRACE).await;
+            match verdict {
+                Ok(verdict) => {
+                    last_trouble = None;
+                    if told.send(Told::Checked(Checked { number, verdict })).await.is_err() {
+                        return;
+                    }
+                }
+                // It could not look at all: this counts neither way. Said once, not at every check.
+                Err(trouble) if last_trouble.as_ref() != Some(&trouble) => {
+                    log.line(Line::Trouble { what: format!("probe {} cannot look: {trouble}", self.name) });
+                    last_trouble = Some(trouble);
+                }
+                Err(_) => {}
+            }
+            sleep(self.settings.interval.saturating_sub(begun.elapsed())).await;
+        }
+    }
+
+    async fn check(
+        &self,
+        lane: &Lane,
+        blocked: &mut Option<JoinHandle<Result<Verdict, Error>>>,
+        deadline: Instant,
+    ) -> Result<Verdict, String> {
+        let too_slow = || Ok(Verdict::Unhealthy(format!("no answer within {:?}", self.settings.timeout)));
+        // A check that was dropped and has not ended blocks its thread: another would only wait behind it.
+        if let Some(before) = blocked
+            && timeout_at(deadline, before).await.is_err()
+        {
+            return too_slow();
+        }
+        *blocked = None;
+        let (probe, timeout) = (self.probe.clone(), self.settings.timeout);
+        let mut call = lane.handle().spawn(async move { probe.check(timeout).await });
+        match timeout_at(deadline, &mut call).await {
+            Ok(Ok(Ok(verdict))) => Ok(verdict),
+            Ok(Ok(Err(error))) => Err(error.chain()),
+            Ok(Err(error)) => Err(match error.try_into_panic() {
+                Ok(panic) => format!("it panicked: {}", panic_text(&*panic)),
+                Err(_) => "its thread was shut down".to_owned(),
+            }),
+            Err(_) => {
+                call.abort();
+                *blocked = Some(call);
+                too_slow()
+            }
+        }
+    }
+}
+
+/// Believes verdicts after enough in a row, and sums what the failing probes weigh.
+#[derive(Debug)]
+pub(super) struct Believed {
+    probes: Vec<(String, ProbeSettings, Belief)>,
+}
+
+/// What is believed of one probe.
+#[derive(Debug, Default)]
+struct Belief {
+    /// `None` until `rise` or `fall` verdicts in a row have said something.
+    healthy: Option<bool>,
+    /// How many verdicts in a row contradict it.
+    against: u32,
+    /// What those say.
+    they_say: bool,
+}
+
+impl Believed {
+    pub(super) fn new(probes: &[Probe]) -> Self {
+        Self { probes: probes.iter().map(|probe| (probe.name.clone(), probe.settings, Belief::default())).collect() }
+    }
+
+    /// Takes a verdict; returns what the machine is told when it changes what is believed.
+    pub(super) fn take(&mut self, checked: &Checked) -> Option<Input> {
+        let (name, settings, belief) = self.probes.get_mut(checked.number)?;
+        let healthy = match checked.verdict {
+            Verdict::Healthy => true,
+            Verdict::Unhealthy(_) => false,
+        };
+        if belief.healthy == Some(healthy) {
+            belief.against = 0;
+            return None;
+        }
+        belief.against = if belief.they_say == healthy { belief.against + 1 } else { 1 };
+        belief.they_say = healthy;
+        if belief.against < if healthy { settings.rise } else { settings.fall } {
+            return None;
+        }
+        belief.against = 0;
+        belief.healthy = Some(healthy);
+        let probe = name.clone();
+        let failing = self.probes.iter().filter(|(_, _, belief)| belief.healthy == Some(false));
+        let penalty = failing.map(|(_, settings, _)| settings.weight).fold(0, u32::saturating_add);
+        Some(Input::Health { probe, healthy, penalty })
+    }
+}
