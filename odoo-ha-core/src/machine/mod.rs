@@ -139,8 +139,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that knows nothing yet. `memo` is what was last remembered beside the data; `incarnation` is drawn at random once a
-    /// process start.
+    /// A machine that knows nothing yet. `memo` is what was last remembered beside the data; `incarnation` differs at every start of every agent, and grows
+    /// from start to start on one machine.
     pub fn new(config: Config, memo: Memo, incarnation: u64, now: Moment) -> Self {
         let mut machine = Self {
             incarnation,
