@@ -377,15 +377,21 @@ impl Machine {
 
     /// Members that can be expected to vote soon.
     fn electorate(&self) -> Vec<MemberId> {
-        let leader = self.view.holder().cloned();
+        let (Some(leader), Some(sync)) = (&self.view.leader, &self.view.sync) else { return Vec::new() };
         self.view
             .members
             .iter()
             .filter(|(member, seen)| {
-                Some(*member) != leader.as_ref()
-                    && seen.record.streams_from.is_some()
-                    && !seen.record.tags.nofailover
-                    && !seen.record.leaving
+                let record = &seen.record;
+                let counts = match sync.record.rule {
+                    ElectionRule::Synchronous => sync.record.names.contains_key(*member),
+                    ElectionRule::Asynchronous => record.data_term == leader.record.mark.term,
+                };
+                Some(*member) != leader.record.holder.as_ref()
+                    && **member != sync.record.leader
+                    && counts
+                    && !record.tags.nofailover
+                    && !record.leaving
             })
             .map(|(member, _)| member.clone())
             .collect()
