@@ -5,11 +5,14 @@
 //!
 //! | layer | module | what it is |
 //! |---|---|---|
-//! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`policy`], [`error`] | plain data |
+//! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`policy`], [`probes`], [`error`] | plain data |
 //! | roles | [`roles`] | what a backend implements: store, address, database, files, probes, notifiers |
+//! | suites | `conformance` (feature) | what proves that an implementation keeps its role's contract |
 //!
 //! Each layer imports only those above it.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod database;
 #[cfg(feature = "driver")]
 pub mod driver;
@@ -19,6 +22,7 @@ pub mod lsn;
 pub mod machine;
 pub mod member;
 pub mod policy;
+pub mod probes;
 pub mod records;
 pub mod roles;
 pub mod store;

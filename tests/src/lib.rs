@@ -1,1 +1,3 @@
-//! Harness shared by the tests.
+//! What the tests share: a made-up world in which machines run by a clock of its own.
+
+pub mod world;

@@ -205,7 +205,8 @@ impl PostgresConfig {
         let host = &self.endpoint.host;
         let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'%');
         if host.is_empty() || !host.bytes().all(fine) || self.endpoint.port == 0 {
-            return Err(misconfigured(format!("endpoint {} is not a host name or address with a port", self.endpoint)));
+            return Err(misconfigured(format!("endpoint {} is not a host name or address with a port", self.endpoint))
+                .hint("say where the other members reach this database"));
         }
         for name in self.parameters.keys() {
             if settings::is_owned(name) {
@@ -229,7 +230,8 @@ impl PostgresConfig {
                 (bits <= max).then_some(())
             });
             if parsed.is_none() {
-                return Err(misconfigured(format!("network {network:?} is not of the form 10.0.0.0/24")));
+                return Err(misconfigured(format!("network {network:?} is not a network"))
+                    .hint("write an address and a number of bits, such as 10.0.0.0/24"));
             }
             if self.password.is_none() && !is_loopback(network) {
                 return Err(misconfigured(format!("network {network} needs a password for the replication role"))

@@ -104,7 +104,7 @@ impl PostgresReplication {
             if receivers == 0 && startup == Some(AT_THE_END) {
                 let segment_bytes: u64 = row.parse(7)?;
                 let timeline = history::timeline_of_end(self.data_dir(), known, received.max(replayed), segment_bytes)?;
-                if received <= replayed || self.nothing_complete_follows(timeline, replayed).await? {
+                if received <= replayed || self.nothing_complete_follows(timeline, replayed, segment_bytes).await? {
                     let timeline = history::timeline_of_end(self.data_dir(), known, replayed, segment_bytes)?;
                     return Ok(FrozenDatabase { lsn: replayed, timeline });
                 }
@@ -126,8 +126,9 @@ impl PostgresReplication {
     }
 
     /// The receiver may have got the first part of a record only: it was never acknowledged, and the log ends before it.
-    async fn nothing_complete_follows(&self, timeline: Timeline, replayed: Lsn) -> Result<bool, Error> {
-        let next = wal::record_length(&self.programs, self.data_dir(), timeline, replayed, SMALL_PROGRAM_TIMEOUT).await?;
+    async fn nothing_complete_follows(&self, timeline: Timeline, replayed: Lsn, segment_bytes: u64) -> Result<bool, Error> {
+        let (dir, timeout) = (self.data_dir(), SMALL_PROGRAM_TIMEOUT);
+        let next = wal::record_length(&self.programs, dir, timeline, replayed, segment_bytes, timeout).await?;
         Ok(next.is_none())
     }
 }

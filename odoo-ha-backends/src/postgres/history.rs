@@ -8,6 +8,7 @@ use odoo_ha_core::lsn::{Lsn, Timeline};
 use super::error;
 use super::files;
 use super::user::Owner;
+use super::wal;
 
 /// Most timelines that a gap may have: the numbers come from reigns, and a foreign number must not fill the disk.
 const MAX_RESERVED: u32 = 1000;
@@ -70,18 +71,19 @@ pub(super) fn read(data_dir: &Path, timeline: Timeline) -> Result<Option<History
 /// log file there, by its history. (PostgreSQL does not say it, and the control file lags behind.)
 pub(super) fn timeline_of_end(data_dir: &Path, known: Timeline, end: Lsn, segment_bytes: u64) -> Result<Timeline, Error> {
     let dir = data_dir.join("pg_wal");
-    let segment = end.0.saturating_sub(1) / segment_bytes.max(1);
-    let per_id = 0x1_0000_0000 / segment_bytes.max(1);
-    let suffix = format!("{:08X}{:08X}", segment / per_id, segment % per_id);
+    let last_byte = Lsn(end.0.saturating_sub(1));
     let mut newest = known;
     let entries = std::fs::read_dir(&dir)
         .map_err(|source| error::io(format!("directory {} cannot be read", dir.display()), source))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| name.len() == 24 && name.ends_with(&suffix)) else { continue };
+        let Some(name) = name.to_str() else { continue };
         let Some(timeline) = name.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).map(Timeline) else {
             continue;
         };
+        if name != wal::file_name(timeline, last_byte, segment_bytes) {
+            continue;
+        }
         if timeline > newest && read(data_dir, timeline)?.is_some_and(|history| history.left(known).is_some()) {
             newest = timeline;
         }

@@ -52,6 +52,7 @@ impl Postmaster {
     }
 
     /// Resolves when it has ended. Cancel-safe.
+    #[expect(deprecated, reason = "its replacement is unsafe; the pidfd is held open, and unchanged, for as long as it is watched")]
     pub(super) async fn exited(&self) -> Result<(), Error> {
         let watch = AsyncFd::with_interest(Arc::clone(&self.pidfd), Interest::READABLE)
             .map_err(|source| error::io("the database's main process cannot be watched", source))?;

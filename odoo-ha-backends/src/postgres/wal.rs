@@ -26,7 +26,8 @@ pub(super) async fn end_of_stopped(
 ) -> Result<Lsn, Error> {
     match control.state {
         ClusterState::ShutDown => {
-            let length = record_length(programs, data_dir, control.checkpoint_timeline, control.checkpoint, timeout).await?;
+            let (timeline, start, segment) = (control.checkpoint_timeline, control.checkpoint, control.segment_bytes);
+            let length = record_length(programs, data_dir, timeline, start, segment, timeout).await?;
             let length = length.ok_or_else(|| {
                 malformed(format!("the shutdown checkpoint at {} cannot be read from the log", control.checkpoint))
                     .hint("the log's files are damaged or missing: clone this member anew")
@@ -45,19 +46,30 @@ pub(super) async fn record_length(
     data_dir: &Path,
     timeline: Timeline,
     start: Lsn,
+    segment_bytes: u64,
     timeout: Duration,
 ) -> Result<Option<u64>, Error> {
+    let first_file = data_dir.join("pg_wal").join(file_name(timeline, start, segment_bytes));
     let (dir, timeline, start) =
         (data_dir.join("pg_wal").to_string_lossy().into_owned(), timeline.to_string(), start.to_string());
     let arguments = ["--path", &dir, "--timeline", &timeline, "--start", &start, "--limit", "1"];
     let output = programs.run("pg_waldump", &arguments, timeout).await?;
     let length = output.stdout.lines().find_map(total_length);
-    // Only its own words prove that nothing complete is there: it may also have failed to read.
-    let nothing_there = ["could not find a valid record", "error in WAL record"];
-    if length.is_none() && !nothing_there.iter().any(|words| output.stderr.contains(words)) {
+    // Only its own words prove that nothing complete is there: it may also have failed to read. A record that goes on in a segment
+    // that was never received is not complete either.
+    let says = |words: &str| output.stderr.contains(words);
+    let nothing_there = says("could not find a valid record") || says("error in WAL record");
+    if length.is_none() && !nothing_there && !(says("could not find file") && first_file.exists()) {
         return Err(malformed(format!("the log at {start} cannot be read: {}", telling_line(&output.stderr))));
     }
     Ok(length)
+}
+
+/// The name of the log file that holds the byte at this position.
+pub(super) fn file_name(timeline: Timeline, position: Lsn, segment_bytes: u64) -> String {
+    let segment_bytes = segment_bytes.max(1);
+    let (segment, per_id) = (position.0 / segment_bytes, (0x1_0000_0000 / segment_bytes).max(1));
+    format!("{:08X}{:08X}{:08X}", timeline.0, segment / per_id, segment % per_id)
 }
 
 /// From `rmgr: XLOG        len (rec/tot):    114/   114, tx: …`.

@@ -185,12 +185,13 @@ impl Calls {
 
     fn settle(&mut self, task: Id, result: impl FnOnce(&str) -> Result<Answer, Failure>) -> Option<Ended> {
         let at = self.live.iter().position(|live| live.task.id() == task)?;
-        let live = self.live.swap_remove(at);
+        let live = self.live.remove(at);
         (!live.answered).then(|| Ended { id: live.id, duty: live.duty, result: result(live.verb) })
     }
 
     fn drop_database_orders(&mut self) {
-        for live in self.live.iter_mut().filter(|live| !live.answered && live.duty == Duty::DatabaseOrder) {
+        // The newest first: what waits for its turn must be gone before the one that runs gives the turn back.
+        for live in self.live.iter_mut().rev().filter(|live| !live.answered && live.duty == Duty::DatabaseOrder) {
             live.task.abort();
             live.answered = true;
             let failure =

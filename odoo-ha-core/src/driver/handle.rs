@@ -8,12 +8,13 @@ use tokio::runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::error::{Error, ErrorKind};
+use crate::event::{Event, EventKind};
 use crate::machine::{Command, Config, StateName, Status};
 use crate::member::MemberId;
 use crate::policy::{Policy, Timing};
 use crate::records::{RequestKind, RequestOutcome};
 
-use super::events::{EventSource, EventStream};
+use super::events::{EventSource, EventStream, Streamed};
 
 /// On top of what a wish itself may take: reading and writing the store, and that another member may have to do it.
 const REQUEST_EXTRA: Duration = Duration::from_secs(5);
@@ -202,13 +203,13 @@ impl HaHandle {
         let number = self.shared.next_request.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{:016x}-{number}", self.status().member, self.shared.incarnation);
         // Looked at from before the wish is told: its answer cannot be missed.
-        let status = self.shared.status.clone();
+        let (status, events) = (self.shared.status.clone(), self.shared.events.stream());
         self.command(Command::Request { id: id.clone(), kind }).await?;
         let limit = limit + REQUEST_EXTRA;
         let (tell, told) = oneshot::channel();
         // The deadline runs on the node's own thread: the caller's executor need not be tokio's.
         self.shared.control.spawn(async move {
-            let outcome = tokio::time::timeout(limit, answer(status, &id)).await;
+            let outcome = tokio::time::timeout(limit, answer(status, events, &id)).await;
             let late = || {
                 Err(Error::new(ErrorKind::Unknown, format!("the request was not answered within {limit:?}"))
                     .hint("it may still be done; look at the status of the cluster and ask again"))
@@ -220,14 +221,14 @@ impl HaHandle {
 }
 
 /// Waits for the answer to the request of this id.
-async fn answer(mut status: watch::Receiver<Status>, id: &str) -> Result<(), Error> {
+async fn answer(mut status: watch::Receiver<Status>, mut events: EventStream, id: &str) -> Result<(), Error> {
     let mut seen = false;
     loop {
         match &status.borrow_and_update().request {
             Some(request) if request.id == id => match &request.outcome {
                 RequestOutcome::Pending => seen = true,
                 RequestOutcome::Done => return Ok(()),
-                RequestOutcome::Refused(why) => return Err(Error::new(ErrorKind::NotReady, why.clone())),
+                RequestOutcome::Refused(why) => return Err(refused(why)),
             },
             Some(_) | None if seen => {
                 return Err(Error::new(ErrorKind::Unknown, "another request took the place of this one")
@@ -235,8 +236,20 @@ async fn answer(mut status: watch::Receiver<Status>, id: &str) -> Result<(), Err
             }
             Some(_) | None => {}
         }
-        status.changed().await.map_err(|_| has_ended())?;
+        tokio::select! {
+            changed = status.changed() => changed.map_err(|_| has_ended())?,
+            // A wish that this member refuses itself never comes to the store.
+            event = events.next(), if !seen => match event {
+                Some(Streamed::Event(Event { kind: EventKind::RequestRefused { why }, .. })) => return Err(refused(&why)),
+                Some(_) => {}
+                None => return Err(has_ended()),
+            },
+        }
     }
+}
+
+fn refused(why: &str) -> Error {
+    Error::new(ErrorKind::NotReady, why)
 }
 
 fn has_ended() -> Error {

@@ -252,8 +252,8 @@ async fn a_stop_takes_the_place_of_the_order_that_runs() {
     bench.called("freeze", 1).await;
     let waiting = bench.begin(Order::Database(DatabaseOrder::Checkpoint), LONG);
     let stopping = bench.begin(stop(), LONG);
-    assert_eq!(kind(bench.answer_to(freeze).await), ErrorKind::Unknown);
     assert_eq!(kind(bench.answer_to(waiting).await), ErrorKind::Unknown);
+    assert_eq!(kind(bench.answer_to(freeze).await), ErrorKind::Unknown);
     assert!(matches!(bench.answer_to(stopping).await, Ok(Answer::Database(DatabaseAnswer::Stopped(_)))));
     // The order was dropped before the stop began, and what waited was never begun.
     assert_eq!(bench.world.calls(), ["freeze", "(dropped)", "stop"]);
@@ -373,7 +373,7 @@ async fn the_end_of_a_database_that_runs_is_told_once() {
     bench.called("exited", 1).await;
     gate.open();
     assert_eq!(tokio::time::timeout(PATIENCE, bench.watches.next()).await.unwrap(), Some(Input::DatabaseExited));
-    assert_eq!(bench.world.calls(), ["status", "status", "exited"]);
+    assert_eq!(bench.world.calls().iter().filter(|call| **call == "exited").count(), 1);
 }
 
 #[tokio::test]

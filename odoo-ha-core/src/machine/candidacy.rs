@@ -116,6 +116,17 @@ impl Machine {
         self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
     }
 
+    pub(super) fn database_frozen(&mut self, frozen: crate::database::Frozen) {
+        if let Some(database) = &mut self.database {
+            database.state = DatabaseState::Standby;
+            database.streaming = false;
+            database.upstream = None;
+            database.lsn = database.lsn.max(frozen.lsn);
+            database.data_id = Some(frozen.data_id.clone());
+        }
+        self.frozen = Some(frozen);
+    }
+
     pub(super) fn freeze_failed(&mut self, failure: &Failure) {
         let State::Freezing { against, .. } = self.state else { return };
         self.trouble(format!("the database could not be frozen: {failure}"));
@@ -387,7 +398,8 @@ impl Machine {
 
     pub(super) fn taking_over(&mut self) -> bool {
         let State::TakingOver(take_over) = &self.state else { return false };
-        let seen = self.view.leader.as_ref().map(|seen| (seen.version, seen.record.header.nonce));
+        let mine = self.view.leader.as_ref().filter(|seen| seen.record.writer == self.config.me);
+        let seen = mine.map(|seen| (seen.version, seen.record.header.nonce));
         if let Some((version, nonce)) = seen
             && let Some(attempt) = take_over.attempts.clone().landed(nonce)
         {

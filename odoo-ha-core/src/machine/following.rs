@@ -292,6 +292,16 @@ impl Machine {
         self.needs_discard = false;
         self.may_discard = false;
         self.false_alarms = 0;
+        self.refusal = None;
+        if let Some(database) = &mut self.database {
+            database.state = DatabaseState::Standby;
+            database.upstream = Some(order.upstream.member.clone());
+            database.streaming = false;
+            database.data_id = Some(followed.data_id.clone());
+            database.system_id = Some(order.system_id);
+            database.term = order.term;
+        }
+        self.faces.slots = Some(order.members.clone());
         if order.reclone {
             self.reinit = false;
         }

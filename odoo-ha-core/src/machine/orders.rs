@@ -72,7 +72,7 @@ impl Machine {
         match (order, answer) {
             (DatabaseOrder::Stop(mode), Ok(DatabaseAnswer::Stopped(stopped))) => self.stopped(mode, &stopped),
             (DatabaseOrder::Stop(_), Err(failure)) => self.stop_failed(&failure),
-            (DatabaseOrder::Freeze, Ok(DatabaseAnswer::Frozen(frozen))) => self.frozen = Some(frozen),
+            (DatabaseOrder::Freeze, Ok(DatabaseAnswer::Frozen(frozen))) => self.database_frozen(frozen),
             (DatabaseOrder::Freeze, Err(failure)) => self.freeze_failed(&failure),
             (DatabaseOrder::Follow(order), Ok(DatabaseAnswer::Followed(followed))) => {
                 self.followed(&order, &followed);

@@ -243,7 +243,8 @@ impl Machine {
         if seen.version == reign.version || reign.lost {
             return;
         }
-        if let Some(attempt) = reign.attempts.landed(seen.record.header.nonce) {
+        let mine = seen.record.writer == self.config.me;
+        if let Some(attempt) = reign.attempts.landed(seen.record.header.nonce).filter(|_| mine) {
             self.settle(attempt);
         } else if seen.record.mark > reign.leader.mark {
             reign.lost = true;

@@ -51,6 +51,11 @@ impl Machine {
         wakes.into_iter().min()
     }
 
+    /// Until when this member believes to lead; `None` when it does not. [`Moment::MAX`] while paused.
+    pub fn leads_until(&self) -> Option<Moment> {
+        self.reign.as_ref().map(super::reign::Reign::belief_ends)
+    }
+
     /// A picture of it.
     pub fn status(&self) -> Status {
         let leads_for = self.reign.as_ref().map(|reign| match reign.belief_ends() {

@@ -3,27 +3,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use odoo_ha_backends::guard::now;
 use odoo_ha_core::time::Moment;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// An empty cluster, made once and copied.
-static TEMPLATE: LazyLock<TempDir> = LazyLock::new(|| {
+/// An empty cluster, made once, copied by all instances, and removed with the last of them.
+static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+
+fn template() -> Arc<TempDir> {
+    let mut kept = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(template) = kept.upgrade() {
+        return template;
+    }
     let home = home();
-    run(as_database_user(&program("initdb"))
-        .args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"])
-        .arg(home.path().join("data")));
-    home
-});
+    let mut initdb = as_database_user(&program("initdb"));
+    run(initdb.args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"]).arg(home.path().join("data")));
+    let template = Arc::new(home);
+    *kept = Arc::downgrade(&template);
+    template
+}
 
 /// A running instance in a directory of its own; stopped and removed when it goes out of scope.
 pub(crate) struct Instance {
     home: TempDir,
     name: &'static str,
     clients: Vec<Child>,
+    template: Arc<TempDir>,
 }
 
 impl Instance {
@@ -33,8 +41,8 @@ impl Instance {
 
     pub(crate) fn start_named(name: &'static str) -> Self {
         let home = home();
-        let instance = Self { home, name, clients: Vec::new() };
-        run(Command::new("cp").arg("-a").arg(TEMPLATE.path().join("data")).arg(instance.data_dir()));
+        let instance = Self { home, name, clients: Vec::new(), template: template() };
+        run(Command::new("cp").arg("-a").arg(instance.template.path().join("data")).arg(instance.data_dir()));
         instance.start_again();
         instance
     }

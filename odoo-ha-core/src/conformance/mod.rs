@@ -1,0 +1,39 @@
+//! Suites that hold an implementation of a role against the role's contract.
+//!
+//! A backend of your own is proved by the suite of its role, as the library's own are. You supply a bench (a store to
+//! make clients of, a pair of nodes that share an address, …) and a [`Timer`] of the runtime that your backend runs on; the
+//! suite runs its checks one after another and gives a [`Report`].
+//!
+//! | role | suite | bench |
+//! |---|---|---|
+//! | `Dcs` | [`dcs()`] | [`DcsBench`], or a closure that makes a client |
+//! | `FloatingIp` | [`floating_ip()`] | [`FloatingIpBench`], or a closure that makes two nodes |
+//! | `ReplicationManager` | [`replication()`] | [`ReplicationBench`] |
+//! | `HealthProbe` | [`health_probe()`] | three probes |
+//! | `Notifier` | [`notifier()`] | [`NotifierBench`] |
+//!
+//! A check that the implementation's capabilities exclude is skipped, and the report says so and why. No check waits for a fixed
+//! time in the hope that something has happened by then; what must never happen is looked for during [`QUIET`].
+//!
+//! Nothing here needs a particular runtime, reads the environment or writes a file. The suites are no benchmark and inject no faults: what a
+//! backend does when its server dies is a matter of its own tests.
+//!
+//! Go on with [`Report`], then with the suite of your role.
+
+mod bench;
+mod dcs;
+mod floating_ip;
+mod notifier;
+mod probe;
+mod replication;
+mod report;
+mod timer;
+
+pub use bench::{HANGS_AFTER, QUIET};
+pub use dcs::{DcsBench, dcs};
+pub use floating_ip::{FloatingIpBench, Pair, floating_ip};
+pub use notifier::{NotifierBench, notifier};
+pub use probe::health_probe;
+pub use replication::{Node, ReplicationBench, ReplicationWorld, replication};
+pub use report::{Check, Finding, Outcome, Report};
+pub use timer::{BoxFuture, Timer};

@@ -1,0 +1,624 @@
+//! A made-up world: machines, a store, databases, one address and a client, all moved by one clock and one seed.
+//!
+//! Nothing in it waits or draws by chance: the same seed gives the same run. What the machines order takes a made-up time and is done
+//! to a made-up database; what is acknowledged to the client is compared with what the leader has.
+
+mod database;
+mod perform;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+pub use database::Database;
+use odoo_ha_core::database::{DatabaseState, Endpoint, StandbyStatus, SynchronousStandbys};
+use odoo_ha_core::event::{Event, EventKind};
+use odoo_ha_core::machine::{
+    Action, AddressFacts, CallId, Command, Config, Input, Machine, Memo, StateName,
+};
+use odoo_ha_core::member::{ClusterId, MemberId};
+use odoo_ha_core::policy::{SyncMode, Timing};
+use odoo_ha_core::records::RequestKind;
+use odoo_ha_core::store::{Change, Revision};
+use odoo_ha_core::time::Moment;
+pub use store::Store;
+
+/// One member: its agent, its database, what it remembers, and how the world treats it.
+#[derive(Debug)]
+pub struct Node {
+    /// Its configuration.
+    pub config: Config,
+    /// The agent; `None` while it is dead.
+    pub machine: Option<Machine>,
+    /// Counts the starts of the agent.
+    pub incarnation: u64,
+    /// What is durable beside the data.
+    pub memo: Memo,
+    /// The database.
+    pub database: Database,
+    /// The address is here.
+    pub address: bool,
+    /// The agent is frozen: nothing reaches it, and it does nothing.
+    pub frozen: bool,
+    /// Neither reads nor writes nor watches reach the store.
+    pub cut_from_store: bool,
+    /// The node cannot be reached by other nodes' databases.
+    pub cut_from_peers: bool,
+    /// The watchdog's deadline.
+    pub watchdog: Option<Option<Duration>>,
+    /// Promotion fails.
+    pub promotion_fails: bool,
+    waiting: Vec<Input>,
+    running: Option<CallId>,
+    watching: bool,
+}
+
+enum Happening {
+    Input(MemberId, u64, Input),
+    Perform(MemberId, u64, Action),
+    Watch(MemberId, Revision, Vec<Change>),
+    Tick,
+}
+
+/// How commits to the store go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answerless {
+    /// It is done, but the answer is lost.
+    Done,
+    /// It is not done, and the answer is lost.
+    NotDone,
+    /// It is done only this many milliseconds later, and the answer is lost.
+    Later(u64),
+}
+
+/// The world.
+pub struct World {
+    /// Now.
+    pub now: Duration,
+    /// The store.
+    pub store: Store,
+    /// The members.
+    pub nodes: BTreeMap<MemberId, Node>,
+    /// What the client was told is saved.
+    pub acknowledged: BTreeSet<u64>,
+    /// When it was last told so.
+    pub last_acknowledged: Duration,
+    /// The longest time without, since [`World::measure`].
+    pub longest_gap: Duration,
+    /// The client writes.
+    pub writing: bool,
+    /// The next commits of a member to the store go wrong.
+    pub answerless: BTreeMap<MemberId, Vec<Answerless>>,
+    /// What the machines told.
+    pub events: Vec<(Duration, Event)>,
+    /// What must never be, and was.
+    pub violations: Vec<String>,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    order: u64,
+    seed: u64,
+    next_id: u64,
+    pending: Vec<(MemberId, usize, u64)>,
+    looks: u64,
+    wakes: BTreeMap<MemberId, Duration>,
+    ticks: bool,
+}
+
+const TICK: Duration = Duration::from_millis(5);
+
+/// A member by its letter.
+pub fn member(name: &str) -> MemberId {
+    MemberId::new(name).expect("a test names its members well")
+}
+
+impl World {
+    /// Members `a`, `b`, … with defaults, all alive, with nothing begun.
+    pub fn new(members: usize, mode: SyncMode, seed: u64) -> Self {
+        Self::with(members, seed, |config| config.policy.sync_mode = mode)
+    }
+
+    /// The same with other configurations.
+    pub fn with(members: usize, seed: u64, change: impl Fn(&mut Config)) -> Self {
+        let mut world = Self {
+            now: Duration::from_secs(1000),
+            store: Store::default(),
+            nodes: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            last_acknowledged: Duration::from_secs(1000),
+            longest_gap: Duration::ZERO,
+            writing: true,
+            answerless: BTreeMap::new(),
+            events: Vec::new(),
+            violations: Vec::new(),
+            queue: BTreeMap::new(),
+            order: 0,
+            seed,
+            next_id: 0,
+            pending: Vec::new(),
+            looks: 0,
+            wakes: BTreeMap::new(),
+            ticks: false,
+        };
+        for letter in ('a'..='z').take(members) {
+            let name = member(&letter.to_string());
+            let cluster = ClusterId::new("world").expect("a good name");
+            let endpoint = Endpoint { host: name.to_string(), port: 5432 };
+            let mut config = Config::new(cluster, name.clone(), endpoint);
+            config.timing = Timing::with_ttl(Duration::from_secs(5));
+            config.address = Some(AddressFacts::default());
+            config.watchdog = Some(Duration::from_millis(600));
+            change(&mut config);
+            config.check().expect("a test's configuration is sound");
+            let node = Node {
+                config,
+                machine: None,
+                incarnation: 0,
+                memo: Memo::default(),
+                database: Database::absent(),
+                address: false,
+                frozen: false,
+                cut_from_store: false,
+                cut_from_peers: false,
+                watchdog: None,
+                promotion_fails: false,
+                waiting: Vec::new(),
+                running: None,
+                watching: false,
+            };
+            world.nodes.insert(name.clone(), node);
+            world.start_agent(&name);
+        }
+        world
+    }
+
+    /// A member.
+    pub fn node(&self, name: &MemberId) -> &Node {
+        self.nodes.get(name).expect("a test names members that are")
+    }
+
+    /// A member.
+    pub fn node_mut(&mut self, name: &MemberId) -> &mut Node {
+        self.nodes.get_mut(name).expect("a test names members that are")
+    }
+
+    /// The next number by chance.
+    pub fn chance(&mut self, below: u64) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % below.max(1)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::from_origin(self.now)
+    }
+
+    fn after(&mut self, wait: Duration, happening: Happening) {
+        self.order += 1;
+        self.queue.insert((self.now + wait, self.order), happening);
+    }
+
+    /// Starts the agent anew.
+    pub fn start_agent(&mut self, name: &MemberId) {
+        let now = self.moment();
+        let node = self.node_mut(name);
+        node.incarnation += 1;
+        let lives = node.incarnation;
+        node.frozen = false;
+        node.address = false;
+        node.running = None;
+        node.watching = false;
+        node.waiting.clear();
+        // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
+        let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
+        node.machine = Some(Machine::new(node.config.clone(), node.memo.clone(), drawn, now));
+        self.drain(name);
+    }
+
+    /// Kills the agent; its database lives on, its address (a socket of its own) is gone.
+    pub fn kill_agent(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.machine = None;
+        node.address = false;
+        node.running = None;
+        node.watching = false;
+    }
+
+    /// Kills the database.
+    pub fn kill_database(&mut self, name: &MemberId) {
+        let incarnation = self.node(name).incarnation;
+        let node = self.node_mut(name);
+        if node.database.state.runs() {
+            node.database.state = DatabaseState::Crashed;
+            node.database.streaming = false;
+        }
+        self.pending.retain(|(on, _, _)| on != name);
+        self.after(Duration::from_millis(3), Happening::Input(name.clone(), incarnation, Input::DatabaseExited));
+    }
+
+    /// Stops the agent's time; what comes for it waits.
+    pub fn freeze_agent(&mut self, name: &MemberId) {
+        self.node_mut(name).frozen = true;
+    }
+
+    /// Lets it go on.
+    pub fn thaw_agent(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.frozen = false;
+        for input in std::mem::take(&mut node.waiting) {
+            self.hand(name, input);
+        }
+        self.hand(name, Input::Time);
+    }
+
+    /// Asks for something on a member.
+    pub fn command(&mut self, name: &MemberId, command: Command) {
+        self.hand(name, Input::Command(command));
+    }
+
+    /// Asks for a switchover on a member.
+    pub fn switchover(&mut self, on: &MemberId, target: Option<&MemberId>) {
+        let id = format!("wish-{}", self.order);
+        let kind = RequestKind::Switchover { target: target.cloned() };
+        self.command(on, Command::Request { id, kind });
+    }
+
+    /// Who leads by its own belief.
+    pub fn believers(&self) -> Vec<MemberId> {
+        let now = self.moment();
+        let leads = |node: &Node| {
+            !node.frozen && node.machine.as_ref().is_some_and(|machine| machine.leads_until().is_some_and(|end| end > now))
+        };
+        self.nodes.iter().filter(|(_, node)| leads(node)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The member that serves: its agent leads and the address is there.
+    pub fn leader(&self) -> Option<MemberId> {
+        self.nodes
+            .iter()
+            .find(|(_, node)| {
+                node.address
+                    && !node.frozen
+                    && node.database.state == DatabaseState::Primary
+                    && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
+            })
+            .map(|(name, _)| name.clone())
+    }
+
+    /// The state of a member's machine.
+    pub fn state(&self, name: &MemberId) -> Option<StateName> {
+        self.node(name).machine.as_ref().map(|machine| machine.status().state)
+    }
+
+    /// Everybody else streams from the leader, and (synchronous) is waited for.
+    pub fn whole(&self) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let named = &self.node(&leader).database.synchronous;
+        let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
+        self.nodes.iter().all(|(name, node)| {
+            *name == leader
+                || (node.database.streaming
+                    && node.database.upstream.as_ref() == Some(&leader)
+                    && (asynchronous || node.config.tags.nosync || node.config.tags.nofailover || named.names(name)))
+        })
+    }
+
+    /// Begins to measure the longest time without an acknowledged write.
+    pub fn measure(&mut self) {
+        self.longest_gap = Duration::ZERO;
+        self.last_acknowledged = self.now;
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.run_to(until, |_| false);
+    }
+
+    /// Lets time pass until something holds; panics with the story when it does not within the limit.
+    pub fn run_until(&mut self, what: &str, limit: Duration, holds: impl Fn(&Self) -> bool) {
+        let until = self.now + limit;
+        if !self.run_to(until, &holds) {
+            panic!("not within {limit:?}: {what}\n{}", self.story());
+        }
+    }
+
+    fn run_to(&mut self, until: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let mut looked = Duration::ZERO;
+        if !self.ticks {
+            self.ticks = true;
+            self.after(TICK, Happening::Tick);
+        }
+        loop {
+            if looked != self.now {
+                looked = self.now;
+                if holds(self) {
+                    return true;
+                }
+            }
+            let next = self.queue.keys().next().copied();
+            let wake = self.wakes.iter().min_by_key(|(_, at)| **at).map(|(name, at)| (name.clone(), *at));
+            let at = match (next, &wake) {
+                (Some((at, _)), Some((_, wake))) => at.min(*wake),
+                (Some((at, _)), None) => at,
+                (None, Some((_, wake))) => *wake,
+                (None, None) => until,
+            };
+            if at > until {
+                self.now = until;
+                return false;
+            }
+            self.now = self.now.max(at);
+            match (next, wake) {
+                (Some(key), _) if key.0 <= at => {
+                    if let Some(happening) = self.queue.remove(&key) {
+                        self.happen(happening);
+                    }
+                }
+                (_, Some((name, _))) => {
+                    self.wakes.remove(&name);
+                    self.hand(&name, Input::Time);
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Input(name, incarnation, input) => {
+                if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                    self.hand(&name, input);
+                }
+            }
+            Happening::Perform(name, incarnation, action) => self.perform(&name, incarnation, action),
+            Happening::Watch(name, revision, changes) => {
+                if self.node(&name).cut_from_store {
+                    self.node_mut(&name).watching = false;
+                    self.hand(&name, Input::WatchLost);
+                } else if self.node(&name).watching {
+                    self.hand(&name, Input::Changed { revision, changes });
+                }
+            }
+            Happening::Tick => {
+                self.tick();
+                self.after(TICK, Happening::Tick);
+            }
+        }
+    }
+
+    /// Hands an input to a machine and does what it wants.
+    fn hand(&mut self, name: &MemberId, input: Input) {
+        let now = self.moment();
+        let node = self.node_mut(name);
+        if node.frozen {
+            if !matches!(input, Input::Time) {
+                node.waiting.push(input);
+            }
+            return;
+        }
+        let Some(machine) = &mut node.machine else { return };
+        machine.handle(now, input);
+        self.drain(name);
+    }
+
+    fn drain(&mut self, name: &MemberId) {
+        let mut actions = Vec::new();
+        let mut events = Vec::new();
+        let node = self.node_mut(name);
+        let incarnation = node.incarnation;
+        if let Some(machine) = &mut node.machine {
+            while let Some(action) = machine.poll_action() {
+                actions.push(action);
+            }
+            while let Some(event) = machine.poll_event() {
+                events.push(event);
+            }
+            let wake = machine.poll_timeout();
+            match wake {
+                Some(at) => self.wakes.insert(name.clone(), at.since_origin().max(self.now + Duration::from_micros(1))),
+                None => self.wakes.remove(name),
+            };
+        }
+        for event in events {
+            if let EventKind::InvariantBroken { which } = &event.kind {
+                self.violations.push(format!("{name}: invariant: {which}"));
+            }
+            self.events.push((self.now, event));
+        }
+        for action in actions {
+            let wait = self.latency(&action);
+            self.after(wait, Happening::Perform(name.clone(), incarnation, action));
+        }
+    }
+
+    /// What moves by itself: replication, the client, watchdogs; and what must never be is looked for.
+    fn tick(&mut self) {
+        self.replicate();
+        self.acknowledge();
+        if self.writing {
+            self.write();
+        }
+        self.watch_dogs();
+        self.look();
+    }
+
+    fn replicate(&mut self) {
+        let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
+        for name in &names {
+            let node = self.node(name);
+            let mut streaming = false;
+            let mut more = Vec::new();
+            if node.database.state == DatabaseState::Standby
+                && !node.cut_from_peers
+                && !node.database.hung
+                && let Some(upstream) = node.database.upstream.clone()
+            {
+                let from = self.node(&upstream);
+                let serves = from.database.state == DatabaseState::Primary && !from.cut_from_peers && !from.database.hung;
+                if serves && (node.database.streaming || node.database.is_prefix_of(&from.database)) {
+                    streaming = true;
+                    more = from.database.log[node.database.log.len()..].to_vec();
+                }
+            }
+            let node = self.node_mut(name);
+            node.database.streaming = streaming;
+            node.database.log.extend(more);
+            if streaming {
+                node.database.timeline = node.database.log.last().map_or(node.database.timeline, |record| record.0);
+            }
+        }
+    }
+
+    /// The standbys of a primary, as it sees them.
+    pub fn standbys_of(&self, name: &MemberId) -> BTreeMap<MemberId, StandbyStatus> {
+        let named = &self.node(name).database.synchronous;
+        self.nodes
+            .iter()
+            .filter(|(_, node)| node.database.streaming && node.database.upstream.as_ref() == Some(name))
+            .map(|(standby, node)| {
+                let lsn = node.database.lsn();
+                let status = StandbyStatus {
+                    streaming: true,
+                    flushed: lsn,
+                    replayed: lsn,
+                    synchronous: named.names(standby),
+                };
+                (standby.clone(), status)
+            })
+            .collect()
+    }
+
+    fn acknowledge(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        for (on, index, id) in pending {
+            let database = &self.node(&on).database;
+            if database.state != DatabaseState::Primary || database.hung {
+                if database.hung {
+                    self.pending.push((on, index, id));
+                }
+                continue;
+            }
+            let flushed = |name: &MemberId| {
+                let standby = &self.node(name).database;
+                standby.streaming
+                    && standby.upstream.as_ref() == Some(&on)
+                    && standby.log.get(index) == database.log.get(index)
+            };
+            let enough = match &database.synchronous {
+                SynchronousStandbys::Nobody => true,
+                SynchronousStandbys::AllOf(names) => names.iter().all(flushed),
+                SynchronousStandbys::AnyOf { k, names } => {
+                    names.iter().filter(|name| flushed(name)).count() >= *k as usize
+                }
+            };
+            if enough {
+                self.acknowledged.insert(id);
+                self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
+                self.last_acknowledged = self.now;
+            } else {
+                self.pending.push((on, index, id));
+            }
+        }
+        if self.writing {
+            self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
+        }
+    }
+
+    /// The client writes wherever the address leads; and an application on each node writes to its own database.
+    fn write(&mut self) {
+        let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
+        for name in names {
+            let node = self.node(&name);
+            let through_address = node.address && !node.frozen && !node.cut_from_peers;
+            let waits = self.pending.iter().filter(|(on, _, _)| *on == name).count();
+            if node.database.state == DatabaseState::Primary && !node.database.hung && through_address && waits < 4 {
+                self.next_id += 1;
+                let id = self.next_id;
+                let node = self.node_mut(&name);
+                node.database.append(id);
+                let index = node.database.log.len() - 1;
+                self.pending.push((name.clone(), index, id));
+            }
+        }
+    }
+
+    fn watch_dogs(&mut self) {
+        let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
+        for name in names {
+            let node = self.node(&name);
+            let acts_before = node.config.watchdog.unwrap_or_default();
+            if let Some(Some(deadline)) = node.watchdog
+                && deadline <= self.now + acts_before
+            {
+                self.node_mut(&name).watchdog = None;
+                self.kill_agent(&name);
+                self.kill_database(&name);
+            }
+        }
+    }
+
+    /// Looks for what must never be.
+    fn look(&mut self) {
+        let believers = self.believers();
+        if believers.len() > 1 {
+            self.violations.push(format!("at {:?}: {believers:?} all believe to lead", self.now));
+        }
+        let attached: Vec<&MemberId> =
+            self.nodes.iter().filter(|(_, node)| node.address).map(|(name, _)| name).collect();
+        if attached.len() > 1 {
+            let text = format!("at {:?}: the address is on {attached:?}", self.now);
+            self.violations.push(text);
+        }
+        self.looks += 1;
+        if self.looks.is_multiple_of(100)
+            && let Some(leader) = self.leader()
+        {
+            let has: BTreeSet<u64> = self.node(&leader).database.log.iter().map(|(_, id)| *id).collect();
+            let lost: Vec<u64> = self.acknowledged.difference(&has).copied().collect();
+            let bounded = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
+            if !lost.is_empty() && !bounded {
+                let text = format!("at {:?}: {leader} leads and lacks {} acknowledged writes", self.now, lost.len());
+                self.violations.push(text);
+            }
+        }
+    }
+
+    /// How many acknowledged writes the leader lacks.
+    pub fn lost(&self) -> usize {
+        let Some(leader) = self.leader() else { return self.acknowledged.len() };
+        let has: BTreeSet<u64> = self.node(&leader).database.log.iter().map(|(_, id)| *id).collect();
+        self.acknowledged.difference(&has).count()
+    }
+
+    /// Fails the test when something was that must never be.
+    pub fn assert_sound(&self) {
+        assert!(self.violations.is_empty(), "{:#?}\n{}", &self.violations[..self.violations.len().min(5)], self.story());
+    }
+
+    /// What happened, for a person.
+    pub fn story(&self) -> String {
+        let mut text = String::new();
+        for (at, event) in self.events.iter().rev().take(120).rev() {
+            let _ = writeln!(text, "{:9.3} {} term {}: {}", at.as_secs_f64(), event.member, event.term, event.sentence);
+        }
+        for (name, node) in &self.nodes {
+            let status = node.machine.as_ref().map(odoo_ha_core::machine::Machine::status);
+            let _ = writeln!(
+                text,
+                "{name}: {:?}, refusal {:?}, database {:?} {} upstream {:?} streaming {} sync {:?}, address {}",
+                status.as_ref().map(|s| s.state),
+                status.as_ref().and_then(|s| s.refusal.clone()),
+                node.database.state,
+                node.database.lsn(),
+                node.database.upstream,
+                node.database.streaming,
+                node.database.synchronous,
+                node.address,
+            );
+        }
+        let _ = writeln!(text, "at {:.3}", self.now.as_secs_f64());
+        text
+    }
+}

@@ -1,0 +1,60 @@
+//! A coordination store of one process, whose commits are atomic and whose watch is in order.
+
+use std::collections::BTreeMap;
+
+use odoo_ha_core::error::{ErrorKind, Failure};
+use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
+
+/// The store's content.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    revision: u64,
+    entries: BTreeMap<Key, Entry>,
+}
+
+impl Store {
+    /// All of it.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { revision: Revision(self.revision), entries: self.entries.clone() }
+    }
+
+    /// Does a commit, or refuses it. Returns what changed.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when a guard does not hold.
+    pub fn commit(&mut self, commit: &Commit) -> Result<(Committed, Revision, Vec<Change>), Failure> {
+        for guard in &commit.guards {
+            let holds = match guard {
+                Guard::Absent(key) => !self.entries.contains_key(key),
+                Guard::Version(key, version) => self.entries.get(key).is_some_and(|entry| entry.version == *version),
+            };
+            if !holds {
+                return Err(Failure::new(ErrorKind::Conflict, format!("{:?} does not hold", guard.key())));
+            }
+        }
+        self.revision += 1;
+        let mut versions = BTreeMap::new();
+        let mut changes = Vec::new();
+        for (key, value) in &commit.writes {
+            let entry = Entry { version: Version(self.revision), value: value.clone() };
+            versions.insert(key.clone(), entry.version);
+            changes.push(Change { key: key.clone(), entry: Some(entry.clone()) });
+            self.entries.insert(key.clone(), entry);
+        }
+        Ok((Committed { versions }, Revision(self.revision), changes))
+    }
+
+    /// Puts bytes there as somebody foreign would.
+    pub fn put_raw(&mut self, key: Key, value: Vec<u8>) -> (Revision, Vec<Change>) {
+        self.revision += 1;
+        let entry = Entry { version: Version(self.revision), value };
+        self.entries.insert(key.clone(), entry.clone());
+        (Revision(self.revision), vec![Change { key, entry: Some(entry) }])
+    }
+
+    /// Goes back to an older content, as a restored backup does.
+    pub fn restore(&mut self, older: &Store) {
+        *self = older.clone();
+    }
+}
