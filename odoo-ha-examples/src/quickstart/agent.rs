@@ -11,8 +11,8 @@ use odoo_ha_backends::guard::GuardConfig;
 use odoo_ha_backends::listener::{ListenerConfig, Target};
 use odoo_ha_backends::log::LogNotifier;
 use odoo_ha_backends::postgres::PostgresConfig;
-use odoo_ha_backends::probe_postgres::PostgresProbe;
-use odoo_ha_backends::sqlite::SqliteDcs;
+use odoo_ha_backends::probe_postgres::{PostgresProbe, PostgresProbeConfig};
+use odoo_ha_backends::sqlite::{SqliteConfig, SqliteDcs};
 use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::driver::{HaHandle, HaNode, Streamed};
 use odoo_ha_core::error::Error;
@@ -91,6 +91,8 @@ fn build(config: &NodeConfig) -> Result<HaNode, Error> {
         .bin_dir(&config.pg_bin)
         .socket_dir(config.socket_dir())
         .build()?;
+    let store = SqliteDcs::new(SqliteConfig::new(&config.store, config.cluster.clone()))?;
+    let probe = PostgresProbe::new(PostgresProbeConfig::new(config.socket_dir().to_string_lossy(), config.port))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], config.address_port));
     let address =
         ListenerConfig::new(listen, Target::Tcp(endpoint.to_string())).fence_file(config.fence_file()).build()?;
@@ -102,11 +104,11 @@ fn build(config: &NodeConfig) -> Result<HaNode, Error> {
         .member(config.member.clone())
         .founders(config.founders.iter().cloned())
         .endpoint(endpoint)
-        .dcs(Arc::new(SqliteDcs::open(&config.store, config.cluster.clone())?))
+        .dcs(Arc::new(store))
         .database(Arc::new(database))
         .address(Arc::new(address))
         .watchdog(Arc::new(guard.build()?))
-        .probe(Arc::new(PostgresProbe::new(config.socket_dir(), config.port)), ProbeSettings::default())
+        .probe(Arc::new(probe), ProbeSettings::default())
         .notifier(Arc::new(LogNotifier::new()))
         .timing(timing)
         .policy(policy)
