@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`policy`], [`probes`], [`error`] | plain data |
 //! | roles | [`roles`] | what a backend implements: store, address, database, files, probes, notifiers |
+//! | machine | [`machine`] | every decision, pure |
+//! | driver | [`driver`] (feature, on by default) | the machine on threads of its own, and its public face |
 //! | suites | `conformance` (feature) | what proves that an implementation keeps its role's contract |
 //!
 //! Each layer imports only those above it.

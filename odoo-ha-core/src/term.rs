@@ -26,7 +26,7 @@ impl fmt::Display for Term {
 /// Tells apart everything that one node ever wrote: no two writes share a nonce.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Nonce {
-    /// Drawn at random by the driver once a process start.
+    /// Differs at every start of every agent, and grows from start to start on one machine.
     pub incarnation: u64,
     /// Counts the writes of that process.
     pub number: u64,

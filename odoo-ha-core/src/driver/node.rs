@@ -62,7 +62,7 @@ impl HaNode {
     pub fn spawn(self) -> Result<HaHandle, Error> {
         let Self { config, parts, probes, notifiers, state_dir, lanes, clock } = self;
         let (memo_file, memo) = MemoFile::open(&state_dir, &config.cluster, &config.me)?;
-        let incarnation = draw_incarnation();
+        let incarnation = draw_incarnation(clock.now());
         let node_lanes = Arc::new(NodeLanes::new(&lanes, &parts.places())?);
         let helper_lanes = |kind: &str, count: usize| {
             (0..count).map(|number| lanes.lane(&format!("{kind}-{number}"))).collect::<Result<Vec<Lane>, Error>>()
@@ -133,9 +133,14 @@ impl HaNode {
     }
 }
 
-/// A number that differs at every start: the standard library seeds its hashers with the system's randomness.
-fn draw_incarnation() -> u64 {
+/// A number that differs at every start of every agent, and grows from start to start on one machine until that is rebooted: what was armed
+/// by an earlier start is taken over by a later one, never the other way round.
+fn draw_incarnation(now: crate::time::Moment) -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
-    hasher.finish()
+    let micros = now.since_origin().as_micros() as u64;
+    (micros << INCARNATION_RANDOM_BITS) | (hasher.finish() & ((1 << INCARNATION_RANDOM_BITS) - 1))
 }
+
+/// Leaves 52 bits for microseconds since boot: more than a century.
+const INCARNATION_RANDOM_BITS: u32 = 12;

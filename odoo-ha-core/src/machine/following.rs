@@ -211,7 +211,12 @@ impl Machine {
         }
         let wanted = (leader.mark.term, holder.clone());
         let runs = self.database.as_ref().is_some_and(|database| database.state == DatabaseState::Standby);
-        if self.following.as_ref() == Some(&wanted) && runs && !self.reinit {
+        if self.streams() {
+            self.dry_since = self.now;
+        }
+        // A standby that is told to follow and gets nothing for long may have data that cannot: it is decided anew.
+        let dry = self.now.since(self.dry_since) >= leader.ttl();
+        if self.following.as_ref() == Some(&wanted) && runs && !self.reinit && !dry {
             return;
         }
         // What is followed is remembered first: a store that forgets must not lead back.
@@ -238,6 +243,7 @@ impl Machine {
             members: self.view.others(&self.config.me),
         };
         self.follow_began.get_or_insert(self.now);
+        self.dry_since = self.now;
         self.streaming_announced = false;
         let timeout = self.config.timing.clone_timeout;
         self.order(DatabaseOrder::Follow(order), timeout);
@@ -289,6 +295,7 @@ impl Machine {
 
     pub(super) fn followed(&mut self, order: &FollowOrder, followed: &Followed) {
         self.following = Some((order.term, order.upstream.member.clone()));
+        self.dry_since = self.now;
         self.needs_discard = false;
         self.may_discard = false;
         self.false_alarms = 0;

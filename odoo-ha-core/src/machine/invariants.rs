@@ -106,7 +106,8 @@ impl Machine {
 
     fn record_is_no_stronger_than_database(&self) -> bool {
         let (Some(reign), Some(sync)) = (&self.reign, &self.view.sync) else { return true };
-        if sync.record.rule == ElectionRule::Asynchronous || sync.record.leader != self.config.me {
+        let serves = matches!(self.state, State::Leading) && !reign.needs_start;
+        if !serves || sync.record.rule == ElectionRule::Asynchronous || sync.record.leader != self.config.me {
             return true;
         }
         let settled = matches!(reign.sync_step, SyncStep::Settled | SyncStep::Loosening);

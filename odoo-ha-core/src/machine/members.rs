@@ -53,7 +53,10 @@ impl Machine {
             lsn: database.lsn,
             streams_from,
             tags: self.config.tags.clone(),
-            leaving: matches!(self.state, State::Leaving { .. }) || self.reinit || self.shutdown.is_some(),
+            leaving: matches!(self.state, State::Leaving { .. })
+                || self.reinit
+                || self.needs_discard
+                || self.shutdown.is_some(),
             state: self.state.name().to_string(),
             refusal: self.refusal.clone(),
             penalty: self.penalty,

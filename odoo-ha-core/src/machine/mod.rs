@@ -104,6 +104,8 @@ pub struct Machine {
     streaming_announced: bool,
     follow_began: Option<Moment>,
     follow_again_at: Moment,
+    /// When the database last streamed, or was last told to.
+    dry_since: Moment,
     /// The store confirmed that this member's data count for nothing: they may be discarded.
     may_discard: bool,
     needs_discard: bool,
@@ -137,8 +139,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that knows nothing yet. `memo` is what was last remembered beside the data; `incarnation` is drawn at random once a
-    /// process start.
+    /// A machine that knows nothing yet. `memo` is what was last remembered beside the data; `incarnation` differs at every start of every agent, and grows
+    /// from start to start on one machine.
     pub fn new(config: Config, memo: Memo, incarnation: u64, now: Moment) -> Self {
         let mut machine = Self {
             incarnation,
@@ -168,6 +170,7 @@ impl Machine {
             streaming_announced: false,
             follow_began: None,
             follow_again_at: now,
+            dry_since: now,
             may_discard: false,
             needs_discard: false,
             hold_off_until: now,

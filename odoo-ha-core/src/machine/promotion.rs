@@ -68,6 +68,26 @@ impl Machine {
         }
     }
 
+    /// What a database is started with: the record's names, and those that a change under way may just be naming. A member may be recorded
+    /// while the database starts, and then must be waited for already.
+    fn standbys_for_start(&self) -> SynchronousStandbys {
+        let by_record = self.standbys_by_record();
+        let changing = self.reign.as_ref().and_then(|reign| match &reign.sync_step {
+            SyncStep::Tightening { then } | SyncStep::Recording { draft: then } => Some(then),
+            SyncStep::Settled | SyncStep::Loosening => None,
+        });
+        match (by_record, changing) {
+            (SynchronousStandbys::AllOf(mut names), Some(draft)) => {
+                names.extend(draft.names.keys().cloned());
+                SynchronousStandbys::all_of(names)
+            }
+            (SynchronousStandbys::Nobody, Some(draft)) => {
+                SynchronousStandbys::all_of(draft.names.keys().cloned().collect())
+            }
+            (by_record, _) => by_record,
+        }
+    }
+
     /// The right to act in this term is durable, and what makes this node harmless is armed.
     fn ready_to_act(&mut self) -> bool {
         let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return false };
@@ -250,7 +270,7 @@ impl Machine {
         let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };
         let order = StartPrimaryOrder {
             term,
-            synchronous: self.standbys_by_record(),
+            synchronous: self.standbys_for_start(),
             members: self.view.others(&self.config.me),
         };
         let timeout = self.config.timing.promote_timeout;

@@ -106,7 +106,6 @@ impl Machine {
         let last_of_strict = sync.strict && sync.names.len() == 1;
         sync.names
             .iter()
-            .filter(|_| !last_of_strict)
             .find(|(member, data)| {
                 let record = self.view.members.get(*member).map(|seen| &seen.record);
                 let unwanted = record.is_some_and(|record| {
@@ -116,7 +115,7 @@ impl Machine {
                         || record.data.as_ref().is_some_and(|now| now != *data)
                 });
                 let silent = reign.silent.get(*member).is_some_and(|silence| self.now.since(silence.since) >= limit);
-                unwanted || silent
+                unwanted || (silent && !last_of_strict)
             })
             .map(|(member, _)| member.clone())
     }

@@ -14,9 +14,7 @@ use std::time::Duration;
 pub use database::Database;
 use odoo_ha_core::database::{DatabaseState, Endpoint, StandbyStatus, SynchronousStandbys};
 use odoo_ha_core::event::{Event, EventKind};
-use odoo_ha_core::machine::{
-    Action, AddressFacts, CallId, Command, Config, Input, Machine, Memo, StateName,
-};
+use odoo_ha_core::machine::{Action, AddressFacts, CallId, Command, Config, Input, Machine, Memo, StateName};
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::{SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
@@ -268,7 +266,8 @@ impl World {
     pub fn believers(&self) -> Vec<MemberId> {
         let now = self.moment();
         let leads = |node: &Node| {
-            !node.frozen && node.machine.as_ref().is_some_and(|machine| machine.leads_until().is_some_and(|end| end > now))
+            !node.frozen
+                && node.machine.as_ref().is_some_and(|machine| machine.leads_until().is_some_and(|end| end > now))
         };
         self.nodes.iter().filter(|(_, node)| leads(node)).map(|(name, _)| name.clone()).collect()
     }
@@ -456,7 +455,8 @@ impl World {
                 && let Some(upstream) = node.database.upstream.clone()
             {
                 let from = self.node(&upstream);
-                let serves = from.database.state == DatabaseState::Primary && !from.cut_from_peers && !from.database.hung;
+                let serves =
+                    from.database.state == DatabaseState::Primary && !from.cut_from_peers && !from.database.hung;
                 if serves && (node.database.streaming || node.database.is_prefix_of(&from.database)) {
                     streaming = true;
                     more = from.database.log[node.database.log.len()..].to_vec();
@@ -479,12 +479,8 @@ impl World {
             .filter(|(_, node)| node.database.streaming && node.database.upstream.as_ref() == Some(name))
             .map(|(standby, node)| {
                 let lsn = node.database.lsn();
-                let status = StandbyStatus {
-                    streaming: true,
-                    flushed: lsn,
-                    replayed: lsn,
-                    synchronous: named.names(standby),
-                };
+                let status =
+                    StandbyStatus { streaming: true, flushed: lsn, replayed: lsn, synchronous: named.names(standby) };
                 (standby.clone(), status)
             })
             .collect()
@@ -594,7 +590,17 @@ impl World {
 
     /// Fails the test when something was that must never be.
     pub fn assert_sound(&self) {
-        assert!(self.violations.is_empty(), "{:#?}\n{}", &self.violations[..self.violations.len().min(5)], self.story());
+        assert!(
+            self.violations.is_empty(),
+            "{:#?}\n{}",
+            &self.violations[..self.violations.len().min(5)],
+            self.story()
+        );
+    }
+
+    /// The same, saying which seed.
+    pub fn assert_sound_of(&self, seed: u64) {
+        assert!(self.violations.is_empty(), "seed {seed}: {:#?}\n{}", &self.violations[..1], self.story());
     }
 
     /// What happened, for a person.

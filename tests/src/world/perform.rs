@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use odoo_ha_core::database::{
-    Bootstrapped, DatabaseAnswer, DatabaseOrder, DatabaseState, FollowOrder, Followed, FollowedBy, Frozen, PromoteOrder,
-    Promoted, Started, StopMode, Stopped, SynchronousStandbys,
+    Bootstrapped, DatabaseAnswer, DatabaseOrder, DatabaseState, FollowOrder, Followed, FollowedBy, Frozen,
+    PromoteOrder, Promoted, Started, StopMode, Stopped, SynchronousStandbys,
 };
 use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::lsn::{Lsn, Timeline};
@@ -64,10 +64,14 @@ impl World {
         let cut = node.cut_from_store;
         let result = match &action.order {
             Order::Read if cut => {
-                self.after(action.timeout, Happening::Input(name.clone(), incarnation, Input::Finished {
-                    id: action.id,
-                    result: failed(ErrorKind::Unavailable, "the store is away"),
-                }));
+                self.after(
+                    action.timeout,
+                    Happening::Input(
+                        name.clone(),
+                        incarnation,
+                        Input::Finished { id: action.id, result: failed(ErrorKind::Unavailable, "the store is away") },
+                    ),
+                );
                 return;
             }
             Order::Read => {
@@ -75,14 +79,19 @@ impl World {
                 Ok(Answer::Snapshot(self.store.snapshot()))
             }
             Order::Commit(_) if cut => {
-                self.after(action.timeout, Happening::Input(name.clone(), incarnation, Input::Finished {
-                    id: action.id,
-                    result: failed(ErrorKind::Unknown, "no answer"),
-                }));
+                self.after(
+                    action.timeout,
+                    Happening::Input(
+                        name.clone(),
+                        incarnation,
+                        Input::Finished { id: action.id, result: failed(ErrorKind::Unknown, "no answer") },
+                    ),
+                );
                 return;
             }
             Order::Commit(commit) => {
-                let fault = self.answerless.get_mut(name).and_then(|faults| (!faults.is_empty()).then(|| faults.remove(0)));
+                let fault =
+                    self.answerless.get_mut(name).and_then(|faults| (!faults.is_empty()).then(|| faults.remove(0)));
                 match fault {
                     Some(Answerless::Later(ms)) => {
                         let mut late = action.clone();
@@ -139,11 +148,7 @@ impl World {
     }
 
     /// Everybody who watches hears of a change, a little later.
-    pub fn tell_watchers(
-        &mut self,
-        revision: odoo_ha_core::store::Revision,
-        changes: &[odoo_ha_core::store::Change],
-    ) {
+    pub fn tell_watchers(&mut self, revision: odoo_ha_core::store::Revision, changes: &[odoo_ha_core::store::Change]) {
         let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
         for name in names {
             // In order for each watcher: all changes take the same time.
@@ -311,9 +316,10 @@ impl World {
         if self.node(name).promotion_fails {
             return Err(Failure::new(ErrorKind::Misconfigured, "the disk says no"));
         }
-        let reused = self.nodes.values().any(|node| {
-            node.database.state == DatabaseState::Primary && node.database.timeline == order.timeline.0
-        }) && self.node(name).database.state != DatabaseState::Primary;
+        let reused =
+            self.nodes.values().any(|node| {
+                node.database.state == DatabaseState::Primary && node.database.timeline == order.timeline.0
+            }) && self.node(name).database.state != DatabaseState::Primary;
         if reused {
             self.violations.push(format!("{name} promotes to timeline {}, which another owns", order.timeline));
         }
