@@ -165,13 +165,17 @@ impl PostgresReplication {
         }
         session.run(&sql).await?;
         if let Some(password) = &self.config.password {
-            // Not logged, whatever the database logs; an error's text never quotes the statement.
+            // Not logged, whatever the database logs; an error's text never quotes the statement. Messages of their own: all of a message
+            // is logged before its first statement runs.
+            session
+                .run(
+                    "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
+                     set standard_conforming_strings = on",
+                )
+                .await?;
             let quoted = password.reveal().replace('\'', "''");
             session
-                .run(&format!(
-                    "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
-                     set standard_conforming_strings = on; alter role \"{role}\" password '{quoted}'"
-                ))
+                .run(&format!("alter role \"{role}\" password '{quoted}'"))
                 .await?;
         }
         Ok(())

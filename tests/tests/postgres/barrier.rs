@@ -106,3 +106,33 @@ async fn a_barrier_waits_for_a_busy_wal_sender() {
     a.set_synchronous(&all_of(1, &["b", "c"]), LONG).await.unwrap();
     drop(b);
 }
+
+#[tokio::test]
+async fn a_repeated_barrier_disturbs_nobody() {
+    let place = Place::new();
+    let (a, _b, _) = pair(&place).await;
+    let client = place.client("a").await;
+    let sender = async || {
+        value(
+            &client,
+            "select pid from pg_stat_replication where application_name = 'b'",
+        )
+        .await
+    };
+    a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
+    let before = sender().await;
+    for _ in 0..3 {
+        let clock = Instant::now();
+        a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
+        println!("barrier repeated: {} ms", clock.elapsed().as_millis());
+    }
+    assert_eq!(sender().await, before);
+    // Another agent knows of no proof: it makes the sender start anew.
+    drop(a);
+    place
+        .member("a")
+        .set_synchronous(&all_of(1, &["b"]), LONG)
+        .await
+        .unwrap();
+    assert_ne!(sender().await, before);
+}

@@ -161,3 +161,55 @@ async fn a_primary_starts_only_under_its_own_term() {
     .unwrap();
     assert_eq!(a.status(LONG).await.unwrap().synchronous, Some(synchronous));
 }
+
+#[tokio::test]
+async fn members_stream_clone_and_rewind_with_a_password() {
+    use odoo_ha_backends::postgres::Password;
+    const SECRET: &str = "it's : a \\ secret";
+    let place = Place::new();
+    let member = |name| {
+        place
+            .config(name)
+            .password(Password::new(SECRET))
+            .parameter("log_statement", "all")
+            .build()
+            .unwrap()
+    };
+    let (a, b) = (member("a"), member("b"));
+    let begun = bootstrap(&a).await;
+    b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
+    crate::support::streaming(&a, "b").await;
+    b.freeze(LONG).await.unwrap();
+    place
+        .client("a")
+        .await
+        .batch_execute("create table t (n int)")
+        .await
+        .unwrap();
+    crate::support::kill(&a).await;
+    crate::support::take_over(&b, &begun, 2, 2).await;
+    let mut order = place.order(begun.system_id, "b", 2, 2);
+    order.may_discard = true;
+    let by = crate::support::followed_by(a.follow(&order, LONG).await);
+    assert_eq!(by, odoo_ha_core::database::FollowedBy::Rewind);
+    crate::support::streaming(&b, "a").await;
+    for name in ["a", "b"] {
+        let log = std::fs::read_to_string(place.socket_dir(name).join("postgres.log")).unwrap();
+        assert!(log.contains("pg_promote") || name == "a", "statements are logged");
+        assert!(!log.contains("secret"), "the password is in the log of {name}");
+        let settings = std::fs::read_to_string(place.data_dir(name).join("odoo-ha.conf")).unwrap();
+        assert!(
+            !settings.contains("secret"),
+            "the password is in the settings of {name}"
+        );
+    }
+    let wrong = place.config("c").password(Password::new("wrong")).build().unwrap();
+    let error = wrong.follow(&order, LONG).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        odoo_ha_core::error::ErrorKind::Denied,
+        "{}",
+        error.chain()
+    );
+    assert!(!format!("{error:?} {wrong:?}").contains("wrong\""));
+}

@@ -192,3 +192,57 @@ async fn a_standby_changes_over_to_the_new_leader_without_a_restart() {
     );
     assert_eq!(c.postmaster_pid(), pid);
 }
+
+#[tokio::test]
+async fn what_a_broken_off_bootstrap_left_is_no_cluster_of_its_own() {
+    let place = Place::new();
+    let (a, b) = (place.member("a"), place.member("b"));
+    let taken = std::net::TcpListener::bind(("127.0.0.1", place.port("b"))).unwrap();
+    let order = odoo_ha_core::database::BootstrapOrder {
+        term: Term(1),
+        adopt: false,
+    };
+    assert_eq!(
+        b.bootstrap(&order, LONG).await.unwrap_err().kind(),
+        ErrorKind::Misconfigured
+    );
+    drop(taken);
+    assert_eq!(b.status(LONG).await.unwrap().state, DatabaseState::Absent);
+    let begun = crate::support::bootstrap(&a).await;
+    assert_eq!(
+        followed_by(b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await),
+        FollowedBy::Clone
+    );
+    streaming(&a, "b").await;
+}
+
+#[tokio::test]
+async fn a_promotion_that_was_broken_off_can_be_repeated() {
+    let place = Place::new();
+    let (a, b, begun) = pair(&place).await;
+    kill(&a).await;
+    let frozen = b.freeze(LONG).await.unwrap();
+    let order = crate::support::promote_order(&begun, 2, 2, frozen.lsn);
+    // Cut at every stage: the reserved number must be the one that is used in the end.
+    for cut_after_ms in [5, 15, 25, 35, 45, 60] {
+        let time = std::time::Duration::from_millis(cut_after_ms);
+        let _cut = b.promote(&order, time).await;
+        if b.postmaster_pid().is_some() {
+            kill(&b).await;
+        }
+        match b.freeze(LONG).await {
+            Ok(again) if again.timeline == odoo_ha_core::lsn::Timeline(1) => assert_eq!(again.lsn, frozen.lsn),
+            // It had become primary before it was cut.
+            Ok(again) => {
+                assert_eq!(
+                    again.timeline,
+                    odoo_ha_core::lsn::Timeline(2),
+                    "after {cut_after_ms} ms"
+                );
+                return;
+            }
+            Err(error) => panic!("after {cut_after_ms} ms: {}", error.chain()),
+        }
+    }
+    assert_eq!(b.promote(&order, LONG).await.unwrap().timeline.0, 2);
+}
