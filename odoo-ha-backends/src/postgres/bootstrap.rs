@@ -21,14 +21,16 @@ impl PostgresReplication {
         memory.check_term(order.term)?;
         let dir = self.config.data_dir.clone();
         let is_empty = files::blocking(move || files::is_empty_dir(&dir)).await?;
-        let goes_on = memory.unfinished == Some(Unfinished::Bootstrap);
+        let goes_on = matches!(memory.unfinished, Some(Unfinished::Bootstrap | Unfinished::Adopt));
         if memory.data_are_broken() {
             return Err(not_ready("the data were left half-way by a rewind or a clone").hint("clone this member anew"));
         }
         match (is_empty, order.adopt || goes_on) {
             (true, _) if order.adopt => {
-                return Err(misconfigured(format!("there are no data to adopt in {}", self.data_dir().display()))
-                    .hint("leave 'adopt' out to make a new database"));
+                return Err(
+                    misconfigured(format!("there are no data to adopt in {}", self.data_dir().display()))
+                        .hint("leave 'adopt' out to make a new database"),
+                );
             }
             (false, false) => {
                 return Err(misconfigured(format!("{} is not empty", self.data_dir().display()))
@@ -37,12 +39,19 @@ impl PostgresReplication {
             (true, _) => self.make_data(&mut memory).await?,
             (false, true) => self.check_adoptable().await?,
         }
-        memory.unfinished = Some(Unfinished::Bootstrap);
+        let is_adopted = order.adopt || memory.unfinished == Some(Unfinished::Adopt);
+        memory.unfinished = Some(if is_adopted {
+            Unfinished::Adopt
+        } else {
+            Unfinished::Bootstrap
+        });
         memory.data_id = Some(new_data_id()?);
         memory.system_id = Some(self.control().await?.system_id);
         self.remember(&memory).await?;
         self.phase("starting the new database");
-        let starting = self.launch(&Wanted::nothing(self.config.member.clone()), As::Primary).await?;
+        let starting = self
+            .launch(&Wanted::nothing(self.config.member.clone()), As::Primary)
+            .await?;
         let session = self.accepted(&starting).await?;
         self.make_role(&session).await?;
         let row = session
@@ -90,10 +99,21 @@ impl PostgresReplication {
         let new = self.beside.new_copy();
         let target = new.to_string_lossy().into_owned();
         files::blocking(move || files::remove_tree(&new)).await?;
-        let (letters, superuser) = (format!("--lc-ctype={letters}"), format!("--username={}", self.config.superuser));
+        let (letters, superuser) = (
+            format!("--lc-ctype={letters}"),
+            format!("--username={}", self.config.superuser),
+        );
         let arguments = [
-            "--pgdata", &target, "--data-checksums", "--encoding=UTF8", "--locale=C", &letters, "--lc-messages=C", &superuser,
-            "--auth-local=peer", "--auth-host=scram-sha-256",
+            "--pgdata",
+            &target,
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale=C",
+            &letters,
+            "--lc-messages=C",
+            &superuser,
+            "--auth-local=peer",
+            "--auth-host=scram-sha-256",
         ];
         self.programs.run("initdb", &arguments, INITDB_TIMEOUT).await
     }
@@ -110,8 +130,9 @@ impl PostgresReplication {
                 .hint("bootstrap on the primary's machine, or promote these data first"));
         }
         if !dir.join("postgresql.conf").exists() {
-            return Err(misconfigured(format!("{} has no postgresql.conf", dir.display()))
-                .hint("move the configuration of these data into their directory (Debian keeps it in /etc/postgresql)"));
+            return Err(misconfigured(format!("{} has no postgresql.conf", dir.display())).hint(
+                "move the configuration of these data into their directory (Debian keeps it in /etc/postgresql)",
+            ));
         }
         self.phase("stopping the database to adopt it");
         self.stop_all(StopMode::Fast, std::time::Duration::MAX).await?;
@@ -122,7 +143,10 @@ impl PostgresReplication {
     async fn make_role(&self, session: &Session) -> Result<(), Error> {
         self.phase("making the replication role");
         let role = &self.config.replication_user;
-        let exists = !session.rows(&format!("select from pg_roles where rolname = '{role}'")).await?.is_empty();
+        let exists = !session
+            .rows(&format!("select from pg_roles where rolname = '{role}'"))
+            .await?
+            .is_empty();
         let verb = if exists { "alter" } else { "create" };
         let mut sql = format!("set synchronous_commit = local; {verb} role \"{role}\" login replication;");
         for function in [
@@ -131,7 +155,9 @@ impl PostgresReplication {
             "pg_read_binary_file(text)",
             "pg_read_binary_file(text, bigint, bigint, boolean)",
         ] {
-            sql.push_str(&format!("grant execute on function pg_catalog.{function} to \"{role}\";"));
+            sql.push_str(&format!(
+                "grant execute on function pg_catalog.{function} to \"{role}\";"
+            ));
         }
         sql.push_str(&format!("grant pg_monitor to \"{role}\";"));
         if self.programs.major() >= 15 {
@@ -139,13 +165,17 @@ impl PostgresReplication {
         }
         session.run(&sql).await?;
         if let Some(password) = &self.config.password {
-            // Not logged, whatever the database logs; an error's text never quotes the statement.
+            // Not logged, whatever the database logs; an error's text never quotes the statement. Messages of their own: all of a message
+            // is logged before its first statement runs.
+            session
+                .run(
+                    "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
+                     set standard_conforming_strings = on",
+                )
+                .await?;
             let quoted = password.reveal().replace('\'', "''");
             session
-                .run(&format!(
-                    "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
-                     set standard_conforming_strings = on; alter role \"{role}\" password '{quoted}'"
-                ))
+                .run(&format!("alter role \"{role}\" password '{quoted}'"))
                 .await?;
         }
         Ok(())

@@ -48,7 +48,10 @@ impl ControlData {
         if !output.success {
             return Err(Error::new(
                 ErrorKind::Misconfigured,
-                format!("{dir} is not a data directory: {}", super::error::telling_line(&output.stderr)),
+                format!(
+                    "{dir} is not a data directory: {}",
+                    super::error::telling_line(&output.stderr)
+                ),
             )
             .hint("give the directory that holds PG_VERSION, or an empty one"));
         }
@@ -56,8 +59,11 @@ impl ControlData {
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
-        let fields: BTreeMap<&str, &str> =
-            text.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect();
+        let fields: BTreeMap<&str, &str> = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .collect();
         let missing = |key: &str| malformed(format!("pg_controldata does not say {key:?}"));
         let field = |key: &str| fields.get(key).copied().ok_or_else(|| missing(key));
         let number = |key: &str| field(key)?.parse::<u64>().map_err(|_| missing(key));
@@ -67,7 +73,11 @@ impl ControlData {
             "shut down in recovery" => ClusterState::ShutDownInRecovery,
             "in archive recovery" => ClusterState::Recovery,
             "in production" | "shutting down" | "in crash recovery" | "starting up" => ClusterState::Production,
-            other => return Err(malformed(format!("the database was left in an unknown state {other:?}"))),
+            other => {
+                return Err(malformed(format!(
+                    "the database was left in an unknown state {other:?}"
+                )));
+            }
         };
         let hints_logged = number("Data page checksum version")? > 0 || field("wal_log_hints setting")? == "on";
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown, lchown};
 use std::path::Path;
 
 use odoo_ha_core::error::{Error, ErrorKind};
@@ -12,6 +12,9 @@ use super::user::Owner;
 
 /// The largest file that is read whole (settings, history files, pid files).
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A last part of a path that is a link is an error: links in a directory of another user's are not followed by root.
+pub(super) const NO_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Runs what may block on a disk away from the runtime's threads, so that deadlines hold on a hung disk.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -30,8 +33,17 @@ pub(super) fn write_durably(path: &Path, content: &[u8], owner: Owner) -> Result
     name.push(".odoo-ha-new");
     let temporary = Path::new(&name);
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
-        owner.give(temporary)?;
+        // Made new, never opened: the agent may be root, and the directory is another user's, who could have put a link there.
+        match fs::remove_file(temporary) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(temporary)?;
+        owner.give_file(&file)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(temporary, path)?;
@@ -51,7 +63,7 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
 /// The text of a file; `None` when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let failed = |source| error::io(format!("{} cannot be read", path.display()), source);
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(NO_LINKS).open(path) {
         Ok(file) => file,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed(source)),
@@ -76,13 +88,21 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(error::io(format!("directory {} cannot be removed", path.display()), source)),
+        Err(source) => Err(error::io(
+            format!("directory {} cannot be removed", path.display()),
+            source,
+        )),
     }
 }
 
 /// Renames durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    let failed = |source| error::io(format!("{} cannot be renamed to {}", from.display(), to.display()), source);
+    let failed = |source| {
+        error::io(
+            format!("{} cannot be renamed to {}", from.display(), to.display()),
+            source,
+        )
+    };
     fs::rename(from, to).map_err(failed)?;
     sync_parent(from).and_then(|()| sync_parent(to)).map_err(failed)
 }
@@ -102,7 +122,10 @@ pub(super) fn is_empty_dir(path: &Path) -> Result<bool, Error> {
     match fs::read_dir(path) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(source) => Err(error::io(format!("directory {} cannot be read", path.display()), source)),
+        Err(source) => Err(error::io(
+            format!("directory {} cannot be read", path.display()),
+            source,
+        )),
     }
 }
 
@@ -121,11 +144,19 @@ pub(super) fn tail(path: &Path, from: u64, max_bytes: u64) -> String {
 }
 
 impl Owner {
-    /// Gives a file or directory to this user.
-    pub(super) fn give(self, path: &Path) -> io::Result<()> {
+    /// Gives a directory to this user.
+    fn give(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Same => Ok(()),
-            Self::Other { uid, gid } => chown(path, Some(uid), Some(gid)),
+            Self::Other { uid, gid } => lchown(path, Some(uid), Some(gid)),
+        }
+    }
+
+    /// Gives an open file to this user.
+    pub(super) fn give_file(self, file: &File) -> io::Result<()> {
+        match self {
+            Self::Same => Ok(()),
+            Self::Other { uid, gid } => fchown(file, Some(uid), Some(gid)),
         }
     }
 }

@@ -19,6 +19,10 @@ use super::{LOOK_INTERVAL, PostgresReplication, SMALL_PROGRAM_TIMEOUT, history, 
 /// How long replay may stand still for a reader before the reader's session is ended.
 const READER_GRACE: Duration = Duration::from_millis(100);
 
+/// How long the receiver may take to leave before the database is restarted: it hangs then, and killing it alone would make the
+/// postmaster restart everything anyway.
+const RECEIVER_GRACE: Duration = Duration::from_secs(1);
+
 /// In which the startup process sleeps when it has found nothing more to replay anywhere.
 const AT_THE_END: &str = "RecoveryRetrieveRetryInterval";
 
@@ -42,7 +46,11 @@ impl PostgresReplication {
         let mut memory = self.recall().await?;
         let frozen = self.frozen(&memory, timeout).await?;
         let data_id = self.identify(&mut memory).await?;
-        Ok(Frozen { data_id, lsn: frozen.lsn, timeline: frozen.timeline })
+        Ok(Frozen {
+            data_id,
+            lsn: frozen.lsn,
+            timeline: frozen.timeline,
+        })
     }
 
     /// The name of this copy; one that has none (its data were brought by hand) gets one.
@@ -59,9 +67,11 @@ impl PostgresReplication {
 
     /// Freezes from whatever state there is, except a running primary.
     pub(super) async fn frozen(&self, memory: &Memory, timeout: Duration) -> Result<FrozenDatabase, Error> {
-        if memory.data_are_broken() {
-            return Err(not_ready("the data were left half-way by a rewind or a clone")
-                .hint("they are cloned anew when the member follows"));
+        if memory.data_are_worthless() {
+            return Err(
+                not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
+                    .hint("they are cloned anew when the member follows"),
+            );
         }
         self.check_data().await?;
         let wanted = self.wanted().await?.following(None);
@@ -69,20 +79,29 @@ impl PostgresReplication {
             // Durable before anything else, whatever the processes do.
             self.write_settings(&wanted).await?;
             let gently = self.freeze_running(&postmaster, &wanted);
-            if let Ok(result) = tokio::time::timeout(timeout / 2, gently).await {
-                return result;
+            if let Ok(result) = tokio::time::timeout(timeout / 2, gently).await
+                && let Some(frozen) = result?
+            {
+                return Ok(frozen);
             }
             tracing::warn!(member = %self.config.member, "freezing takes too long: the database is restarted without an upstream");
             self.stop_all(StopMode::AtOnce { fast_for_ms: 0 }, timeout / 4).await?;
         }
         let starting = self.launch(&wanted, As::Standby).await?;
         let session = self.accepted(&starting).await?;
-        self.replayed_to_the_end(session).await
+        let frozen = self.replayed_to_the_end(session).await?;
+        frozen.ok_or_else(|| not_ready("a WAL receiver runs in a database that was started without an upstream"))
     }
 
-    async fn freeze_running(&self, postmaster: &Postmaster, wanted: &Wanted) -> Result<FrozenDatabase, Error> {
+    async fn freeze_running(&self, postmaster: &Postmaster, wanted: &Wanted) -> Result<Option<FrozenDatabase>, Error> {
         self.phase("opening a session");
-        if !self.session(postmaster).await?.row("select pg_is_in_recovery()").await?.is_true(0) {
+        if !self
+            .session(postmaster)
+            .await?
+            .row("select pg_is_in_recovery()")
+            .await?
+            .is_true(0)
+        {
             return Err(not_ready("the database runs as primary").hint("stop it first"));
         }
         let session = self.apply(postmaster, wanted).await?;
@@ -90,8 +109,9 @@ impl PostgresReplication {
     }
 
     /// Waits for the one look that rule 26 asks for. The startup process re-reads its settings after each sleep, before it would
-    /// start a receiver: so none can be started with the old upstream after that look.
-    async fn replayed_to_the_end(&self, session: Session) -> Result<FrozenDatabase, Error> {
+    /// start a receiver: so none can be started with the old upstream after that look. `None` when the receiver does not leave.
+    async fn replayed_to_the_end(&self, session: Session) -> Result<Option<FrozenDatabase>, Error> {
+        let begun = Instant::now();
         let mut standing_since = (Lsn(0), Instant::now());
         loop {
             let row = session.row(LOOK).await?;
@@ -106,14 +126,25 @@ impl PostgresReplication {
                 let timeline = history::timeline_of_end(self.data_dir(), known, received.max(replayed), segment_bytes)?;
                 if received <= replayed || self.nothing_complete_follows(timeline, replayed, segment_bytes).await? {
                     let timeline = history::timeline_of_end(self.data_dir(), known, replayed, segment_bytes)?;
-                    return Ok(FrozenDatabase { lsn: replayed, timeline });
+                    return Ok(Some(FrozenDatabase {
+                        lsn: replayed,
+                        timeline,
+                    }));
                 }
             }
-            self.phase(if receivers > 0 { "the WAL receiver still runs" } else { "replay has not reached its end" });
+            if receivers > 0 && begun.elapsed() > RECEIVER_GRACE {
+                return Ok(None);
+            }
+            self.phase(if receivers > 0 {
+                "the WAL receiver still runs"
+            } else {
+                "replay has not reached its end"
+            });
             if standing_since.0 != replayed {
                 standing_since = (replayed, Instant::now());
             }
-            let held_up = matches!(row.get(2), Some("Lock" | "BufferPin")) || startup.is_some_and(|w| w.starts_with("RecoveryConflict"));
+            let held_up = matches!(row.get(2), Some("Lock" | "BufferPin"))
+                || startup.is_some_and(|w| w.starts_with("RecoveryConflict"));
             let grace = if held_up { READER_GRACE } else { 5 * READER_GRACE };
             if standing_since.1.elapsed() > grace {
                 session
@@ -126,7 +157,12 @@ impl PostgresReplication {
     }
 
     /// The receiver may have got the first part of a record only: it was never acknowledged, and the log ends before it.
-    async fn nothing_complete_follows(&self, timeline: Timeline, replayed: Lsn, segment_bytes: u64) -> Result<bool, Error> {
+    async fn nothing_complete_follows(
+        &self,
+        timeline: Timeline,
+        replayed: Lsn,
+        segment_bytes: u64,
+    ) -> Result<bool, Error> {
         let (dir, timeout) = (self.data_dir(), SMALL_PROGRAM_TIMEOUT);
         let next = wal::record_length(&self.programs, dir, timeline, replayed, segment_bytes, timeout).await?;
         Ok(next.is_none())

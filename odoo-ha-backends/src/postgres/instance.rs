@@ -26,9 +26,17 @@ impl Instance {
     /// these at an earlier look.
     pub(super) fn look(&mut self, dirs: &[&Path]) -> Vec<i32> {
         let all = processes();
-        let mut members: BTreeSet<i32> =
-            all.iter().filter(|(pid, p)| !p.dead && works_in(**pid, dirs)).map(|(pid, _)| *pid).collect();
-        members.extend(self.seen.iter().filter(|(pid, started)| all.get(pid).is_some_and(|p| p.started == **started)).map(|(pid, _)| *pid));
+        let mut members: BTreeSet<i32> = all
+            .iter()
+            .filter(|(pid, p)| !p.dead && works_in(**pid, dirs))
+            .map(|(pid, _)| *pid)
+            .collect();
+        members.extend(
+            self.seen
+                .iter()
+                .filter(|(pid, started)| all.get(pid).is_some_and(|p| p.started == **started))
+                .map(|(pid, _)| *pid),
+        );
         loop {
             let children: Vec<i32> = all
                 .iter()
@@ -54,7 +62,9 @@ impl Instance {
         let living = self.look(dirs);
         for number in &living {
             let Some(pid) = Pid::from_raw(*number) else { continue };
-            let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+                continue;
+            };
             // The number is checked after the pidfd was opened: so it cannot be another process's.
             if read(*number).is_some_and(|process| self.seen.get(number) == Some(&process.started)) {
                 let _gone = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -84,7 +94,9 @@ fn read(pid: i32) -> Option<Process> {
 
 /// Whether this is a program of PostgreSQL that works in one of the directories (an operator's shell there is not).
 fn works_in(pid: i32, dirs: &[&Path]) -> bool {
-    let Ok(cwd) = fs::read_link(format!("/proc/{pid}/cwd")) else { return false };
+    let Ok(cwd) = fs::read_link(format!("/proc/{pid}/cwd")) else {
+        return false;
+    };
     if !dirs.iter().any(|dir| cwd == *dir) {
         return false;
     }
@@ -92,5 +104,9 @@ fn works_in(pid: i32, dirs: &[&Path]) -> bool {
     name.as_deref()
         .and_then(Path::file_name)
         .and_then(|name| name.to_str())
-        .is_some_and(|name| ["postgres", "pg_", "initdb"].iter().any(|start| name.starts_with(start)))
+        .is_some_and(|name| {
+            ["postgres", "pg_", "initdb"]
+                .iter()
+                .any(|start| name.starts_with(start))
+        })
 }

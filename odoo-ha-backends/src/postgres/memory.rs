@@ -22,8 +22,10 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Unfinished {
-    /// A new cluster is being made; repeated, it goes on.
+    /// A new cluster is being made; repeated, it goes on. It has never served anybody.
     Bootstrap,
+    /// Data that were there are being adopted; repeated, it goes on.
+    Adopt,
     /// `pg_rewind` is changing the data; if it was broken off, they are cloned anew.
     Rewind,
     /// The data are being removed or replaced; if it was broken off, they are cloned anew.
@@ -52,7 +54,15 @@ pub(super) struct Memory {
 impl Memory {
     /// That of a member without data.
     pub(super) fn empty(member: MemberId) -> Self {
-        Self { format: FORMAT, member, term: Term(0), data_id: None, system_id: None, unfinished: None, reserved: None }
+        Self {
+            format: FORMAT,
+            member,
+            term: Term(0),
+            data_id: None,
+            system_id: None,
+            unfinished: None,
+            reserved: None,
+        }
     }
 
     /// Refuses an order of an older term than this copy remembers.
@@ -62,13 +72,24 @@ impl Memory {
         }
         Err(Error::new(
             ErrorKind::Fenced,
-            format!("an order of term {term} came to data of {}, which remember term {}", self.member, self.term),
+            format!(
+                "an order of term {term} came to data of {}, which remember term {}",
+                self.member, self.term
+            ),
         ))
     }
 
     /// Whether what was begun left the data unfit to be started.
     pub(super) fn data_are_broken(&self) -> bool {
-        matches!(self.unfinished, Some(Unfinished::Rewind | Unfinished::Replace))
+        match self.unfinished {
+            Some(Unfinished::Rewind | Unfinished::Replace) => true,
+            Some(Unfinished::Bootstrap | Unfinished::Adopt) | None => false,
+        }
+    }
+
+    /// Whether there are no data that a cluster could miss: broken ones, or those of a bootstrap that was not finished.
+    pub(super) fn data_are_worthless(&self) -> bool {
+        self.data_are_broken() || self.unfinished == Some(Unfinished::Bootstrap)
     }
 }
 
@@ -84,7 +105,10 @@ impl Beside {
     pub(super) fn make(data_dir: &Path, owner: Owner) -> Result<Self, Error> {
         let mut name = data_dir.as_os_str().to_owned();
         name.push(".odoo-ha");
-        let beside = Self { dir: PathBuf::from(name), owner };
+        let beside = Self {
+            dir: PathBuf::from(name),
+            owner,
+        };
         files::make_private_dir(&beside.dir, owner)?;
         Ok(beside)
     }
@@ -135,18 +159,27 @@ impl Beside {
     /// What is remembered; of a member without any, nothing.
     pub(super) fn recall(&self, member: &MemberId) -> Result<Memory, Error> {
         let path = self.dir.join("memory.json");
-        let Some(text) = files::read(&path)? else { return Ok(Memory::empty(member.clone())) };
+        let Some(text) = files::read(&path)? else {
+            return Ok(Memory::empty(member.clone()));
+        };
         let bad = |why: String| {
             malformed(format!("{} {why}", path.display()))
                 .hint("it is written by the agent alone; if it is lost, remove it together with the data directory")
         };
         let memory: Memory = serde_json::from_str(&text).map_err(|source| bad(format!("is broken: {source}")))?;
         if memory.format != FORMAT {
-            return Err(bad(format!("has format {}, this version reads {FORMAT}", memory.format)));
+            return Err(bad(format!(
+                "has format {}, this version reads {FORMAT}",
+                memory.format
+            )));
         }
         if memory.member != *member {
-            return Err(misconfigured(format!("{} is of member {}, not {member}", path.display(), memory.member))
-                .hint("give each member a data directory of its own"));
+            return Err(misconfigured(format!(
+                "{} is of member {}, not {member}",
+                path.display(),
+                memory.member
+            ))
+            .hint("give each member a data directory of its own"));
         }
         Ok(memory)
     }

@@ -50,8 +50,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use odoo_ha_core::database::{
-    BootstrapOrder, Bootstrapped, DatabaseStatus, FollowOrder, Followed, Frozen, PromoteOrder, Promoted, StartPrimaryOrder,
-    Started, StopMode, Stopped, SynchronousOrder,
+    BootstrapOrder, Bootstrapped, DatabaseStatus, FollowOrder, Followed, Frozen, PromoteOrder, Promoted,
+    StartPrimaryOrder, Started, StopMode, Stopped, SynchronousOrder,
 };
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::member::MemberId;
@@ -85,12 +85,16 @@ pub struct PostgresReplication {
     access: Access,
     spawned: Mutex<Option<Postmaster>>,
     phase: Mutex<&'static str>,
+    proof: Mutex<synchronous::Proof>,
     _lock: File,
 }
 
 impl fmt::Debug for PostgresReplication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresReplication").field("config", &self.config).field("programs", &self.programs).finish_non_exhaustive()
+        f.debug_struct("PostgresReplication")
+            .field("config", &self.config)
+            .field("programs", &self.programs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,8 +107,18 @@ impl PostgresReplication {
         access: Access,
         lock: File,
     ) -> Self {
-        let (spawned, phase) = (Mutex::new(None), Mutex::new(""));
-        Self { config, owner, programs, beside, access, spawned, phase, _lock: lock }
+        let (spawned, phase, proof) = (Mutex::new(None), Mutex::new(""), Mutex::default());
+        Self {
+            config,
+            owner,
+            programs,
+            beside,
+            access,
+            spawned,
+            phase,
+            proof,
+            _lock: lock,
+        }
     }
 
     /// The major version of PostgreSQL's programs.
@@ -152,7 +166,11 @@ impl PostgresReplication {
             Ok(result) => result,
             Err(_) => {
                 let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-                let what = format!("{order} on {} was not finished in {} ms: {phase}", self.config.member, timeout.as_millis());
+                let what = format!(
+                    "{order} on {} was not finished in {} ms: {phase}",
+                    self.config.member,
+                    timeout.as_millis()
+                );
                 Err(Error::new(kind, what))
             }
         }
@@ -236,39 +254,67 @@ impl ReplicationManager for PostgresReplication {
     }
 
     async fn bootstrap(&self, order: &BootstrapOrder, timeout: Duration) -> Result<Bootstrapped, Error> {
-        self.within(timeout, ErrorKind::Unknown, "bootstrap", self.begin_cluster(order)).await
+        self.within(timeout, ErrorKind::Unknown, "bootstrap", self.begin_cluster(order))
+            .await
     }
 
     async fn start_primary(&self, order: &StartPrimaryOrder, timeout: Duration) -> Result<Started, Error> {
-        self.within(timeout, ErrorKind::Unknown, "start", self.start_as_primary(order)).await
+        self.within(timeout, ErrorKind::Unknown, "start", self.start_as_primary(order))
+            .await
     }
 
     async fn checkpoint(&self, timeout: Duration) -> Result<(), Error> {
-        self.within(timeout, ErrorKind::Unknown, "checkpoint", self.write_checkpoint()).await
+        self.within(timeout, ErrorKind::Unknown, "checkpoint", self.write_checkpoint())
+            .await
     }
 
     async fn stop(&self, mode: StopMode, timeout: Duration) -> Result<Stopped, Error> {
-        self.within(timeout, ErrorKind::Unknown, "stop", self.stop_all(mode, timeout)).await
+        self.within(timeout, ErrorKind::Unknown, "stop", self.stop_all(mode, timeout))
+            .await
     }
 
     async fn follow(&self, order: &FollowOrder, timeout: Duration) -> Result<Followed, Error> {
-        self.within(timeout, ErrorKind::Unknown, "follow", self.follow_upstream(order, timeout)).await
+        self.within(
+            timeout,
+            ErrorKind::Unknown,
+            "follow",
+            self.follow_upstream(order, timeout),
+        )
+        .await
     }
 
     async fn freeze(&self, timeout: Duration) -> Result<Frozen, Error> {
-        self.within(timeout, ErrorKind::NotReady, "freeze", self.receive_nothing(timeout)).await
+        self.within(timeout, ErrorKind::NotReady, "freeze", self.receive_nothing(timeout))
+            .await
     }
 
     async fn promote(&self, order: &PromoteOrder, timeout: Duration) -> Result<Promoted, Error> {
-        self.within(timeout, ErrorKind::Unknown, "promotion", self.become_primary(order)).await
+        self.within(timeout, ErrorKind::Unknown, "promotion", self.become_primary(order))
+            .await
     }
 
     async fn set_synchronous(&self, order: &SynchronousOrder, timeout: Duration) -> Result<(), Error> {
-        let kind = if order.barrier { ErrorKind::NotReady } else { ErrorKind::Unknown };
-        self.within(timeout, kind, "change of the synchronous standbys", self.change_synchronous(order)).await
+        let kind = if order.barrier {
+            ErrorKind::NotReady
+        } else {
+            ErrorKind::Unknown
+        };
+        self.within(
+            timeout,
+            kind,
+            "change of the synchronous standbys",
+            self.change_synchronous(order),
+        )
+        .await
     }
 
     async fn keep_slots(&self, members: &BTreeSet<MemberId>, timeout: Duration) -> Result<(), Error> {
-        self.within(timeout, ErrorKind::Unknown, "keeping slots", self.keep_slots_of(members)).await
+        self.within(
+            timeout,
+            ErrorKind::Unknown,
+            "keeping slots",
+            self.keep_slots_of(members),
+        )
+        .await
     }
 }

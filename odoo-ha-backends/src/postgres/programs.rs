@@ -47,7 +47,10 @@ pub(super) struct Programs {
 
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Programs").field("bin_dir", &self.bin_dir).field("major", &self.major).finish_non_exhaustive()
+        f.debug_struct("Programs")
+            .field("bin_dir", &self.bin_dir)
+            .field("major", &self.major)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +89,10 @@ impl Programs {
                 "the data in {} are of PostgreSQL {wanted}, which is not installed in {PLACES}",
                 data_dir.display()
             ))
-            .hint(format!("install PostgreSQL {wanted}, or set bin_dir; supported are {}", supported()))),
+            .hint(format!(
+                "install PostgreSQL {wanted}, or set bin_dir; supported are {}",
+                supported()
+            ))),
             (None, None) => Err(misconfigured(format!("no PostgreSQL was found in {PLACES}"))
                 .hint(format!("install PostgreSQL (versions {}), or set bin_dir", supported()))),
         }
@@ -111,9 +117,15 @@ impl Programs {
     /// A command with nothing of the agent's environment, as PostgreSQL's user, in a process group of its own.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin_dir.join(program));
-        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("PGPASSFILE", self.work_dir.join("pgpass"));
-        command.current_dir(&self.work_dir).process_group(0).stdin(Stdio::null());
+        command
+            .current_dir(&self.work_dir)
+            .process_group(0)
+            .stdin(Stdio::null());
         if let Owner::Other { uid, gid } = self.owner {
             // The standard library drops root's other groups along with it.
             command.uid(uid).gid(gid);
@@ -132,12 +144,19 @@ impl Programs {
             let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
             (stdout, stderr, status)
         });
-        let (stdout, stderr, status) = ended
-            .await
-            .map_err(|_| Error::new(ErrorKind::Unknown, format!("{program} did not end in time and was killed")))?;
+        let (stdout, stderr, status) = ended.await.map_err(|_| {
+            Error::new(
+                ErrorKind::Unknown,
+                format!("{program} did not end in time and was killed"),
+            )
+        })?;
         group.has_ended();
         let status = status.map_err(|source| error::io(format!("{program} cannot be waited for"), source))?;
-        Ok(Output { success: status.success(), stdout, stderr })
+        Ok(Output {
+            success: status.success(),
+            stdout,
+            stderr,
+        })
     }
 
     /// As [`run`](Self::run), and an error when it fails.
@@ -147,7 +166,10 @@ impl Programs {
             return Ok(output);
         }
         let words = format!("{}\n{}", output.stderr, output.stdout);
-        Err(Error::new(kind_of_words(&words), format!("{program} failed: {}", telling_line(&words))))
+        Err(Error::new(
+            kind_of_words(&words),
+            format!("{program} failed: {}", telling_line(&words)),
+        ))
     }
 
     /// Kills every program that runs, with all it started.
@@ -234,14 +256,22 @@ pub(super) fn data_version(data_dir: &Path) -> Result<Option<u32>, Error> {
     match super::files::read(&data_dir.join("PG_VERSION"))? {
         None => Ok(None),
         Some(text) => text.trim().parse().map(Some).map_err(|_| {
-            misconfigured(format!("the data in {} are of an unknown version {:?}", data_dir.display(), text.trim()))
+            misconfigured(format!(
+                "the data in {} are of an unknown version {:?}",
+                data_dir.display(),
+                text.trim()
+            ))
         }),
     }
 }
 
 fn program_version(bin_dir: &Path) -> Result<u32, Error> {
     let program = bin_dir.join("postgres");
-    let output = std::process::Command::new(&program).arg("--version").env_clear().current_dir("/").output();
+    let output = std::process::Command::new(&program)
+        .arg("--version")
+        .env_clear()
+        .current_dir("/")
+        .output();
     let output = output.map_err(|source| {
         misconfigured(format!("{} cannot be run", program.display()))
             .hint("set bin_dir to the directory of PostgreSQL's programs")
@@ -249,10 +279,13 @@ fn program_version(bin_dir: &Path) -> Result<u32, Error> {
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let digits = |word: &str| word.chars().take_while(char::is_ascii_digit).collect::<String>();
-    text.split_whitespace().map(digits).find_map(|word| word.parse().ok()).ok_or_else(|| {
-        misconfigured(format!("{} does not say which version it is", program.display()))
-            .hint("set bin_dir to the directory of PostgreSQL's programs")
-    })
+    text.split_whitespace()
+        .map(digits)
+        .find_map(|word| word.parse().ok())
+        .ok_or_else(|| {
+            misconfigured(format!("{} does not say which version it is", program.display()))
+                .hint("set bin_dir to the directory of PostgreSQL's programs")
+        })
 }
 
 fn check_versions(major: u32, data_major: Option<u32>, data_dir: &Path) -> Result<(), Error> {

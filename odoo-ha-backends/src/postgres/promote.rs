@@ -1,6 +1,8 @@
 //! Promotion: remembered first, then made to choose the reserved timeline, then read from a new session that it happened.
 
-use odoo_ha_core::database::{PromoteOrder, Promoted};
+use std::time::Duration;
+
+use odoo_ha_core::database::{PromoteOrder, Promoted, SynchronousStandbys};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::lsn::{Lsn, Timeline};
 use odoo_ha_core::member::SystemId;
@@ -9,6 +11,9 @@ use super::client::Session;
 use super::error::{misconfigured, not_ready};
 use super::process::Postmaster;
 use super::{LOOK_INTERVAL, PostgresReplication, files, history};
+
+/// How long a restart point before the promotion may take.
+const RESTART_POINT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What is read of a database that may have left recovery.
 const ROLE: &str = "select pg_is_in_recovery(), \
@@ -45,6 +50,12 @@ impl PostgresReplication {
         self.phase("setting the synchronous standbys before the promotion");
         let wanted = self.wanted().await?.following(None).waiting_for(&order.synchronous);
         let session = self.apply(&postmaster, &wanted).await?;
+        if order.synchronous != SynchronousStandbys::Nobody {
+            // The checkpointer passes the setting on to those who commit: a restart point that ends has made it read it. A long one is
+            // not waited for; that commits wait is made sure of after the promotion, before anybody is told.
+            let _in_time = tokio::time::timeout(RESTART_POINT_TIMEOUT, session.run("checkpoint")).await;
+        }
+        let session = self.session(&postmaster).await?;
         self.keep_slots_in(&session, &order.members).await?;
         let (dir, owner, timeline) = (self.config.data_dir.clone(), self.owner, order.timeline);
         files::blocking(move || history::reserve(&dir, own, timeline, owner)).await?;
@@ -74,7 +85,10 @@ impl PostgresReplication {
         }
         let replayed = row.lsn(1)?;
         if replayed < order.at_least {
-            return Err(not_ready(format!("the data end at {replayed} and must reach {}", order.at_least)));
+            return Err(not_ready(format!(
+                "the data end at {replayed} and must reach {}",
+                order.at_least
+            )));
         }
         let (dir, known, segment_bytes) = (self.config.data_dir.clone(), Timeline(row.parse(2)?), row.parse(3)?);
         files::blocking(move || history::timeline_of_end(&dir, known, replayed, segment_bytes)).await
@@ -89,19 +103,27 @@ impl PostgresReplication {
         if row.is_true(0) || timeline != order.timeline {
             return Err(Error::new(
                 ErrorKind::Unknown,
-                format!("the database left recovery on timeline {timeline}, not on the reserved {}", order.timeline),
+                format!(
+                    "the database left recovery on timeline {timeline}, not on the reserved {}",
+                    order.timeline
+                ),
             )
             .hint("stop it: the number belongs to another reign; is there an archive with foreign history files?"));
         }
         let dir = self.config.data_dir.clone();
         let history = files::blocking(move || history::read(&dir, timeline)).await?;
         let switch_lsn = history.map_or(Lsn(0), |history| history.switch_lsn());
+        self.in_force(postmaster, &order.synchronous).await?;
         // Who rewinds against this database must see a checkpoint on the new timeline; PostgreSQL's own may take minutes.
         tokio::spawn(async move {
             if let Err(error) = session.run("checkpoint").await {
                 tracing::debug!(error = %error.chain(), "the checkpoint after promotion did not end");
             }
         });
-        Ok(Promoted { timeline, switch_lsn, lsn: row.lsn(2)? })
+        Ok(Promoted {
+            timeline,
+            switch_lsn,
+            lsn: row.lsn(2)?,
+        })
     }
 }

@@ -11,7 +11,10 @@ pub(super) fn render(standbys: &SynchronousStandbys, before: &[MemberId]) -> Str
     let list = |names: &BTreeSet<MemberId>| {
         let new = names.iter().filter(|name| !before.contains(name));
         let old = before.iter().filter(|name| names.contains(*name));
-        new.chain(old).map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+        new.chain(old)
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     match standbys {
         SynchronousStandbys::Nobody => String::new(),
@@ -53,7 +56,9 @@ pub(super) fn names(text: &str) -> Vec<MemberId> {
 /// The priority that a walsender of this name has once it has taken the setting; 0: it does not count.
 pub(super) fn priority(text: &str, name: &MemberId) -> u32 {
     let Some((standbys, order)) = parse(text) else { return 0 };
-    let Some(place) = order.iter().position(|other| other == name) else { return 0 };
+    let Some(place) = order.iter().position(|other| other == name) else {
+        return 0;
+    };
     match standbys {
         SynchronousStandbys::Nobody => 0,
         SynchronousStandbys::AllOf(_) => u32::try_from(place + 1).unwrap_or(u32::MAX),
@@ -66,7 +71,9 @@ mod tests {
     use super::*;
 
     fn names(list: &[&str]) -> BTreeSet<MemberId> {
-        list.iter().map(|name| MemberId::new(*name).expect("a valid name")).collect()
+        list.iter()
+            .map(|name| MemberId::new(*name).expect("a valid name"))
+            .collect()
     }
 
     #[test]
@@ -74,7 +81,10 @@ mod tests {
         for standbys in [
             SynchronousStandbys::Nobody,
             SynchronousStandbys::AllOf(names(&["a", "b"])),
-            SynchronousStandbys::AnyOf { k: 1, names: names(&["a", "b", "c"]) },
+            SynchronousStandbys::AnyOf {
+                k: 1,
+                names: names(&["a", "b", "c"]),
+            },
         ] {
             let text = render(&standbys, &[]);
             assert_eq!(parse(&text).map(|(parsed, _)| parsed), Some(standbys), "{text}");
@@ -83,7 +93,14 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_foreign() {
-        for text in ["*", "a", "FIRST 1 (\"a\", \"b\")", "ANY 3 (\"a\")", "2 (a, b)", "FIRST 1 (*)"] {
+        for text in [
+            "*",
+            "a",
+            "FIRST 1 (\"a\", \"b\")",
+            "ANY 3 (\"a\")",
+            "2 (a, b)",
+            "FIRST 1 (*)",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -91,7 +108,10 @@ mod tests {
     #[test]
     fn a_new_name_changes_every_priority() {
         let before = render(&SynchronousStandbys::AllOf(names(&["a", "c"])), &[]);
-        let after = render(&SynchronousStandbys::AllOf(names(&["a", "b", "c"])), &super::names(&before));
+        let after = render(
+            &SynchronousStandbys::AllOf(names(&["a", "b", "c"])),
+            &super::names(&before),
+        );
         assert_eq!(after, "FIRST 3 (\"b\", \"a\", \"c\")");
         for name in names(&["a", "b", "c"]) {
             assert_ne!(priority(&before, &name), priority(&after, &name));

@@ -62,15 +62,21 @@ impl PostgresReplication {
         let failed = |source| error::io("the server's log cannot be used", source);
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(self.data_dir()).current_dir(self.data_dir());
-        command.stdout(Stdio::from(log.try_clone().map_err(failed)?)).stderr(Stdio::from(log));
-        let mut child = command.spawn().map_err(|source| self.programs.cannot_start("postgres", source))?;
+        command
+            .stdout(Stdio::from(log.try_clone().map_err(failed)?))
+            .stderr(Stdio::from(log));
+        let mut child = command
+            .spawn()
+            .map_err(|source| self.programs.cannot_start("postgres", source))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let postmaster = pid.and_then(|pid| Postmaster::adopt(pid, self.data_dir()));
         // Waited for to its end, so that it never stays behind as a zombie; the task holds nothing of this object.
         tokio::spawn(async move {
             let _status = child.wait().await;
         });
-        let Some(postmaster) = postmaster else { return Err(self.why_it_ended(log_from)) };
+        let Some(postmaster) = postmaster else {
+            return Err(self.why_it_ended(log_from));
+        };
         *self.spawned.lock().unwrap_or_else(PoisonError::into_inner) = Some(postmaster.clone());
         tracing::info!(member = %self.config.member, pid = postmaster.pid(), ?role, "database started");
         Ok(Starting { postmaster, log_from })
@@ -99,8 +105,11 @@ impl PostgresReplication {
         let said = files::tail(&self.beside.log(), log_from, LOG_TAIL_BYTES);
         let line = telling_line(&said);
         if said.contains("Address already in use") || said.contains("could not create any TCP/IP sockets") {
-            return misconfigured(format!("port {} on {} is taken: {line}", self.config.endpoint.port, self.config.endpoint.host))
-                .hint("stop what listens there, or give this member another port");
+            return misconfigured(format!(
+                "port {} on {} is taken: {line}",
+                self.config.endpoint.port, self.config.endpoint.host
+            ))
+            .hint("stop what listens there, or give this member another port");
         }
         let kind = kind_of_words(&said);
         Error::new(kind, format!("the database ended while it was starting: {line}"))
@@ -114,8 +123,10 @@ impl PostgresReplication {
         let begun = tokio::time::Instant::now();
         while instance.kill(&[self.data_dir(), self.programs.work_dir()]) > 0 {
             if begun.elapsed() > LEFTOVERS_TIMEOUT {
-                return Err(Error::new(ErrorKind::Unknown, "processes of an earlier run do not die of SIGKILL")
-                    .hint("they hang in the kernel, on a disk most likely"));
+                return Err(
+                    Error::new(ErrorKind::Unknown, "processes of an earlier run do not die of SIGKILL")
+                        .hint("they hang in the kernel, on a disk most likely"),
+                );
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
@@ -125,7 +136,9 @@ impl PostgresReplication {
     /// A promotion that was broken off before the database served leaves a history file that would make the next one choose a
     /// higher number than the reign has reserved.
     async fn forget_broken_promotion(&self, role: As) -> Result<(), Error> {
-        let Some(reserved) = self.recall().await?.reserved else { return Ok(()) };
+        let Some(reserved) = self.recall().await?.reserved else {
+            return Ok(());
+        };
         if role == As::Primary || self.control().await?.timeline() >= reserved {
             return Ok(());
         }
@@ -138,23 +151,28 @@ impl PostgresReplication {
         if order.term != memory.term {
             return Err(Error::new(
                 ErrorKind::Fenced,
-                format!("the data of {} are of term {}, not {}", self.config.member, memory.term, order.term),
+                format!(
+                    "the data of {} are of term {}, not {}",
+                    self.config.member, memory.term, order.term
+                ),
             ));
         }
         let wanted = self.wanted().await?.following(None).waiting_for(&order.synchronous);
-        let session = match self.postmaster() {
+        let (postmaster, session) = match self.postmaster() {
             Some(postmaster) => {
                 let session = self.session(&postmaster).await?;
                 if session.row("select pg_is_in_recovery()").await?.is_true(0) {
                     return Err(not_ready("the database runs as a standby").hint("only an election makes it primary"));
                 }
                 drop(session);
-                self.apply(&postmaster, &wanted).await?
+                let session = self.apply(&postmaster, &wanted).await?;
+                (postmaster, session)
             }
             None => {
                 self.check_may_be_primary(&memory).await?;
                 let starting = self.launch(&wanted, As::Primary).await?;
-                self.accepted(&starting).await?
+                let session = self.accepted(&starting).await?;
+                (starting.postmaster, session)
             }
         };
         self.phase("reading where recovery ended");
@@ -165,14 +183,20 @@ impl PostgresReplication {
             self.remember(&memory).await?;
         }
         self.keep_slots_in(&session, &order.members).await?;
-        Ok(Started { lsn: row.lsn(1)?, timeline: row.timeline_of_file(2)? })
+        self.in_force(&postmaster, &order.synchronous).await?;
+        Ok(Started {
+            lsn: row.lsn(1)?,
+            timeline: row.timeline_of_file(2)?,
+        })
     }
 
     async fn check_may_be_primary(&self, memory: &super::Memory) -> Result<(), Error> {
         self.check_data().await?;
         if memory.unfinished.is_some() {
-            return Err(not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
-                .hint("they are cloned anew when the member follows"));
+            return Err(
+                not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
+                    .hint("they are cloned anew when the member follows"),
+            );
         }
         let dir = self.data_dir();
         let is_standby = dir.join("standby.signal").exists() || dir.join("recovery.signal").exists();
@@ -189,17 +213,27 @@ impl PostgresReplication {
         let (dir, major) = (self.config.data_dir.clone(), self.programs.major());
         files::blocking(move || match data_version(&dir)? {
             Some(found) if found == major => Ok(()),
-            Some(found) => Err(misconfigured(format!("the data in {} are of PostgreSQL {found}, the programs of {major}", dir.display()))
-                .hint(format!("supported are versions {}; set bin_dir to those that fit the data", supported()))),
+            Some(found) => Err(misconfigured(format!(
+                "the data in {} are of PostgreSQL {found}, the programs of {major}",
+                dir.display()
+            ))
+            .hint(format!(
+                "supported are versions {}; set bin_dir to those that fit the data",
+                supported()
+            ))),
             None if files::is_empty_dir(&dir)? => Err(not_ready(format!("there are no data in {}", dir.display()))),
-            None => Err(misconfigured(format!("{} is not empty and not a data directory", dir.display()))
-                .hint("give an empty directory, or one that holds PG_VERSION")),
+            None => Err(
+                misconfigured(format!("{} is not empty and not a data directory", dir.display()))
+                    .hint("give an empty directory, or one that holds PG_VERSION"),
+            ),
         })
         .await
     }
 
     pub(super) async fn write_checkpoint(&self) -> Result<(), Error> {
-        let Some(postmaster) = self.postmaster() else { return Err(not_ready("the database does not run")) };
+        let Some(postmaster) = self.postmaster() else {
+            return Err(not_ready("the database does not run"));
+        };
         self.phase("writing");
         self.session(&postmaster).await?.run("checkpoint").await
     }
@@ -209,12 +243,19 @@ impl PostgresReplication {
 pub(super) fn mark_standby(dir: &Path, owner: super::Owner) -> Result<(), Error> {
     files::remove(&dir.join("recovery.signal"))?;
     let signal = dir.join("standby.signal");
-    if signal.exists() { Ok(()) } else { files::write_durably(&signal, b"", owner) }
+    if signal.exists() {
+        Ok(())
+    } else {
+        files::write_durably(&signal, b"", owner)
+    }
 }
 
 /// Whether the postmaster of this number wrote to its pid file that it accepts connections.
 fn accepts_by_its_word(data_dir: &Path, pid: i32) -> bool {
-    let text = files::read(&data_dir.join("postmaster.pid")).ok().flatten().unwrap_or_default();
+    let text = files::read(&data_dir.join("postmaster.pid"))
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(&pid.to_string()) && matches!(lines.nth(6), Some("ready" | "standby"))
 }
@@ -224,8 +265,14 @@ fn open_log(path: &Path, owner: super::Owner) -> Result<(std::fs::File, u64), Er
     if path.metadata().is_ok_and(|metadata| metadata.len() > MAX_LOG_BYTES) {
         files::rename(path, &path.with_extension("log.1"))?;
     }
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
-    owner.give(path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .custom_flags(files::NO_LINKS)
+        .open(path)
+        .map_err(failed)?;
+    owner.give_file(&file).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     Ok((file, length))
 }

@@ -39,10 +39,16 @@ const STANDBYS: &str = "select r.application_name, \
 impl PostgresReplication {
     pub(super) async fn observe(&self, timeout: Duration) -> Result<DatabaseStatus, Error> {
         // The caller gets an answer by its deadline, so the questions end a little earlier.
-        let deadline = tokio::time::Instant::now() + timeout.saturating_sub((timeout / 10).min(Duration::from_millis(50)));
+        let deadline =
+            tokio::time::Instant::now() + timeout.saturating_sub((timeout / 10).min(Duration::from_millis(50)));
         let memory = match tokio::time::timeout_at(deadline, self.recall()).await {
             Ok(memory) => memory?,
-            Err(_) => return Err(Error::new(ErrorKind::Disk, "the disk of the data directory does not answer")),
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Disk,
+                    "the disk of the data directory does not answer",
+                ));
+            }
         };
         if let Some(postmaster) = self.postmaster() {
             match tokio::time::timeout_at(deadline, self.ask(&postmaster, &memory)).await {
@@ -55,7 +61,10 @@ impl PostgresReplication {
         }
         match tokio::time::timeout_at(deadline, self.read_stopped(&memory)).await {
             Ok(status) => status,
-            Err(_) => Err(Error::new(ErrorKind::Disk, "the data directory could not be read in time")),
+            Err(_) => Err(Error::new(
+                ErrorKind::Disk,
+                "the data directory could not be read in time",
+            )),
         }
     }
 
@@ -71,7 +80,14 @@ impl PostgresReplication {
         };
         let row = session.row(SELF).await?;
         let in_recovery = row.is_true(0);
-        let mut status = self.known(if in_recovery { DatabaseState::Standby } else { DatabaseState::Primary }, memory);
+        let mut status = self.known(
+            if in_recovery {
+                DatabaseState::Standby
+            } else {
+                DatabaseState::Primary
+            },
+            memory,
+        );
         status.system_id = Some(SystemId(row.parse(1)?));
         status.synchronous = standby_names::parse(row.text(11)?).map(|(standbys, _)| standbys);
         status.standbys = standbys(&session).await?;
@@ -94,7 +110,14 @@ impl PostgresReplication {
 
     fn not_serving(&self, memory: &Memory) -> DatabaseStatus {
         let stopping = process::is_stopping(self.data_dir());
-        self.known(if stopping { DatabaseState::Unresponsive } else { DatabaseState::Starting }, memory)
+        self.known(
+            if stopping {
+                DatabaseState::Unresponsive
+            } else {
+                DatabaseState::Starting
+            },
+            memory,
+        )
     }
 
     /// What is known without asking the database.
@@ -110,17 +133,23 @@ impl PostgresReplication {
     async fn read_stopped(&self, memory: &Memory) -> Result<DatabaseStatus, Error> {
         let dir = self.config.data_dir.clone();
         let is_empty = files::blocking(move || files::is_empty_dir(&dir)).await?;
-        if is_empty || memory.data_are_broken() {
+        if is_empty || memory.data_are_worthless() {
             let mut status = DatabaseStatus::absent();
             status.term = memory.term;
             if !is_empty {
-                status.weaknesses.push("the data were left half-way by a rewind or a clone: they are cloned anew before use".into());
+                status
+                    .weaknesses
+                    .push("the data were left half-way by a rewind, a clone or a bootstrap: they are not used".into());
             }
             return Ok(status);
         }
         self.check_data().await?;
         let control = self.control().await?;
-        let state = if control.is_clean() { DatabaseState::StoppedCleanly } else { DatabaseState::Crashed };
+        let state = if control.is_clean() {
+            DatabaseState::StoppedCleanly
+        } else {
+            DatabaseState::Crashed
+        };
         let mut status = self.known(state, memory);
         status.system_id = Some(control.system_id);
         status.timeline = control.timeline();
@@ -134,13 +163,19 @@ impl PostgresReplication {
 
 /// Whom the standby is told to follow, from its own settings.
 fn upstream(row: &Row) -> Option<MemberId> {
-    if row.is_true(6) { MemberId::new(row.get(7)?).ok() } else { None }
+    if row.is_true(6) {
+        MemberId::new(row.get(7)?).ok()
+    } else {
+        None
+    }
 }
 
 async fn standbys(session: &Session) -> Result<BTreeMap<MemberId, StandbyStatus>, Error> {
     let mut found: BTreeMap<MemberId, StandbyStatus> = BTreeMap::new();
     for row in session.rows(STANDBYS).await? {
-        let Ok(member) = MemberId::new(row.get(0).unwrap_or_default()) else { continue };
+        let Ok(member) = MemberId::new(row.get(0).unwrap_or_default()) else {
+            continue;
+        };
         let status = StandbyStatus {
             streaming: row.is_true(1),
             flushed: row.lsn(2)?,
@@ -168,7 +203,9 @@ fn weaknesses(row: &Row) -> Vec<String> {
         ));
     }
     if row.is_true(15) {
-        found.push("synchronous_commit is weakened for a role or a database: its commits are outside the promise".into());
+        found.push(
+            "synchronous_commit is weakened for a role or a database: its commits are outside the promise".into(),
+        );
     }
     found
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use odoo_ha_core::error::Error;
 
 use super::error::{self, misconfigured};
-use super::files;
 
 /// The user that PostgreSQL's programs and files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,10 @@ impl Owner {
         }
         let name = run_as.unwrap_or("postgres");
         match lookup(name)? {
-            Some((0, _)) => Err(misconfigured(format!("PostgreSQL does not run as root, and user {name:?} is root"))
-                .hint("name another user for PostgreSQL's programs")),
+            Some((0, _)) => Err(
+                misconfigured(format!("PostgreSQL does not run as root, and user {name:?} is root"))
+                    .hint("name another user for PostgreSQL's programs"),
+            ),
             Some((uid, gid)) => Ok(Self::Other { uid, gid }),
             None => Err(unknown(name)),
         }
@@ -78,14 +79,17 @@ fn unknown(name: &str) -> Error {
 
 /// The user's number and group, from the local user file or, failing that, from the name service.
 fn lookup(name: &str) -> Result<Option<(u32, u32)>, Error> {
-    let local = files::read(Path::new("/etc/passwd"))?.unwrap_or_default();
+    let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     if let Some(found) = find_line(&local, name) {
         return Ok(Some(found));
     }
     if name.starts_with('-') {
         return Ok(None);
     }
-    let output = std::process::Command::new("/usr/bin/getent").args(["passwd", name]).env_clear().output();
+    let output = std::process::Command::new("/usr/bin/getent")
+        .args(["passwd", name])
+        .env_clear()
+        .output();
     match output {
         Ok(output) => Ok(find_line(&String::from_utf8_lossy(&output.stdout), name)),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
