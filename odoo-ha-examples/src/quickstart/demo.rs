@@ -24,7 +24,7 @@ use super::record::{AgentFace, Recorder};
 use super::report::{self, Report};
 use super::scenario::Scenario;
 use super::session::Session;
-use super::story;
+use super::story::{self, Repeats};
 use super::trouble::Trouble;
 use super::work_dir::WorkDir;
 use super::writer::{self, Writer};
@@ -260,12 +260,16 @@ impl Demo<'_> {
 
 /// Tells and writes down what the agents say.
 async fn listen(mut said: UnboundedReceiver<(Node, Said)>, recorder: Recorder, console: Console, failure: Failure) {
+    let mut repeats = Repeats::default();
     while let Some((node, said)) = said.recv().await {
         match said {
             Said::Ready => {
                 super::record::push_if_new(&mut recorder.lock().node_mut(node).agent, clock::now(), AgentFace::Running)
             }
             Said::Happened { at, event } => {
+                if !repeats.is_news(at, node, &event.sentence) {
+                    continue;
+                }
                 if let Some(tone) = story::tone_of(&event) {
                     console.say_at(at, Who::Node(node), tone, &event.sentence);
                 }

@@ -5,7 +5,7 @@ use odoo_ha_core::member::MemberId;
 
 /// One of the two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Node {
+pub(crate) enum Node {
     /// The first.
     A,
     /// The second.
@@ -14,10 +14,10 @@ pub enum Node {
 
 impl Node {
     /// Both.
-    pub const BOTH: [Self; 2] = [Self::A, Self::B];
+    pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
 
     /// The name, as member of the cluster.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::A => "node_a",
             Self::B => "node_b",
@@ -26,16 +26,11 @@ impl Node {
 
     /// The other one.
     #[must_use]
-    pub const fn other(self) -> Self {
+    pub(crate) const fn other(self) -> Self {
         match self {
             Self::A => Self::B,
             Self::B => Self::A,
         }
-    }
-
-    /// The node of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::BOTH.into_iter().find(|node| node.name() == name)
     }
 
     /// The member.
@@ -43,7 +38,7 @@ impl Node {
     /// # Errors
     ///
     /// Never: the names are valid.
-    pub fn member(self) -> Result<MemberId, Error> {
+    pub(crate) fn member(self) -> Result<MemberId, Error> {
         MemberId::new(self.name())
     }
 
