@@ -75,7 +75,6 @@ impl PostgresReplication {
         self.phase("making a new database cluster");
         memory.unfinished = Some(Unfinished::Bootstrap);
         self.remember(memory).await?;
-        self.programs.kill_all();
         let new = self.beside.new_copy();
         let output = self.initdb("C.UTF-8").await?;
         if !output.success {
@@ -88,7 +87,7 @@ impl PostgresReplication {
             }
         }
         let dir = self.config.data_dir.clone();
-        files::blocking(move || {
+        self.change(move || {
             // A rename replaces an empty directory.
             files::rename(&new, &dir)
         })
@@ -98,7 +97,7 @@ impl PostgresReplication {
     async fn initdb(&self, letters: &str) -> Result<Output, Error> {
         let new = self.beside.new_copy();
         let target = new.to_string_lossy().into_owned();
-        files::blocking(move || files::remove_tree(&new)).await?;
+        self.change(move || files::remove_tree(&new)).await?;
         let (letters, superuser) = (
             format!("--lc-ctype={letters}"),
             format!("--username={}", self.config.superuser),

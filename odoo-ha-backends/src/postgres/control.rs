@@ -44,7 +44,7 @@ impl ControlData {
     /// Reads it.
     pub(super) async fn read(programs: &Programs, data_dir: &Path, timeout: Duration) -> Result<Self, Error> {
         let dir = data_dir.to_string_lossy();
-        let output = programs.run("pg_controldata", &["-D", &dir], timeout).await?;
+        let output = programs.ask("pg_controldata", &["-D", &dir], timeout).await?;
         if !output.success {
             return Err(Error::new(
                 ErrorKind::Misconfigured,

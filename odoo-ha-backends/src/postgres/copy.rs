@@ -135,7 +135,7 @@ impl PostgresReplication {
         memory.unfinished = Some(Unfinished::Replace);
         self.remember(&memory).await?;
         let (dir, kept) = (self.config.data_dir.clone(), self.beside.kept_copy());
-        files::blocking(move || put_in_place(&new, &dir, &kept)).await?;
+        self.change(move || put_in_place(&new, &dir, &kept)).await?;
         let data_id = self.settle_copy(order, &mut memory).await?;
         self.start_copy(order).await?;
         Ok(Followed {
@@ -151,7 +151,7 @@ impl PostgresReplication {
             self.beside.kept_copy(),
             self.beside.dir().to_path_buf(),
         );
-        let has_room = files::blocking(move || {
+        let has_room = self.change(move || {
             files::remove_tree(&new)?;
             if free_bytes(&beside)? < bytes.saturating_add(SPARE_BYTES) {
                 files::remove_tree(&kept)?;
@@ -165,7 +165,7 @@ impl PostgresReplication {
         memory.unfinished = Some(Unfinished::Replace);
         self.remember(memory).await?;
         let dir = self.config.data_dir.clone();
-        files::blocking(move || files::remove_tree(&dir)).await
+        self.change(move || files::remove_tree(&dir)).await
     }
 
     /// A WAL sender of this member's earlier life may still hold the slot.
@@ -184,7 +184,7 @@ impl PostgresReplication {
     async fn settle_copy(&self, order: &FollowOrder, memory: &mut Memory) -> Result<DataId, Error> {
         let wanted = Wanted::nothing(self.config.member.clone()).following(Some(&order.upstream));
         let (config, beside, owner) = (self.config.clone(), self.beside.clone(), self.owner);
-        files::blocking(move || {
+        self.change(move || {
             settings::prepare(&config.data_dir, &config, &beside, &wanted, owner)?;
             mark_standby(&config.data_dir, owner)
         })
@@ -215,7 +215,8 @@ impl PostgresReplication {
     /// The agent's settings written, durably, for the next start or reload.
     pub(super) async fn write_settings(&self, wanted: &Wanted) -> Result<(), Error> {
         let (config, beside, owner, wanted) = (self.config.clone(), self.beside.clone(), self.owner, wanted.clone());
-        files::blocking(move || settings::write(&config.data_dir, &config, &beside, &wanted, owner)).await
+        self.change(move || settings::write(&config.data_dir, &config, &beside, &wanted, owner))
+            .await
     }
 }
 

@@ -148,7 +148,10 @@ impl PostgresReplication {
             let grace = if held_up { READER_GRACE } else { 5 * READER_GRACE };
             if standing_since.1.elapsed() > grace {
                 session
-                    .rows("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
+                    .rows(
+                        "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' \
+                         and not (application_name = 'odoo-ha' and usename = current_user)",
+                    )
                     .await?;
                 standing_since.1 = Instant::now();
             }

@@ -45,7 +45,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -86,6 +86,7 @@ pub struct PostgresReplication {
     spawned: Mutex<Option<Postmaster>>,
     phase: Mutex<&'static str>,
     proof: Mutex<synchronous::Proof>,
+    changes: Arc<tokio::sync::Mutex<()>>,
     _lock: File,
 }
 
@@ -108,6 +109,7 @@ impl PostgresReplication {
         lock: File,
     ) -> Self {
         let (spawned, phase, proof) = (Mutex::new(None), Mutex::new(""), Mutex::default());
+        let changes = Arc::default();
         Self {
             config,
             owner,
@@ -117,6 +119,7 @@ impl PostgresReplication {
             spawned,
             phase,
             proof,
+            changes,
             _lock: lock,
         }
     }
@@ -176,14 +179,40 @@ impl PostgresReplication {
         }
     }
 
+    /// Work that changes files. One such work after the other, in the order in which they were begun, even if the order was dropped
+    /// meanwhile: so a late write of a dropped order never undoes a later order's.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = Arc::clone(&self.changes).lock_owned().await;
+        files::blocking(move || {
+            let result = work();
+            drop(turn);
+            result
+        })
+        .await
+    }
+
+    /// Returns when no work on files of a dropped order is under way.
+    async fn quiet(&self) {
+        drop(self.changes.lock().await);
+    }
+
+    /// What this copy remembers, after everything that an earlier order had begun to write.
     async fn recall(&self) -> Result<Memory, Error> {
+        self.quiet().await;
+        self.recall_now().await
+    }
+
+    async fn recall_now(&self) -> Result<Memory, Error> {
         let (beside, member) = (self.beside.clone(), self.config.member.clone());
         files::blocking(move || beside.recall(&member)).await
     }
 
     async fn remember(&self, memory: &Memory) -> Result<(), Error> {
         let (beside, memory) = (self.beside.clone(), memory.clone());
-        files::blocking(move || beside.remember(&memory)).await
+        self.change(move || beside.remember(&memory)).await
     }
 
     async fn control(&self) -> Result<ControlData, Error> {
@@ -198,7 +227,8 @@ impl PostgresReplication {
     /// Writes the agent's settings, has the running database read them, and returns once a **new** session shows them.
     async fn apply(&self, postmaster: &Postmaster, wanted: &Wanted) -> Result<Session, Error> {
         let (config, beside, owner, change) = (self.config.clone(), self.beside.clone(), self.owner, wanted.clone());
-        files::blocking(move || settings::write(&config.data_dir, &config, &beside, &change, owner)).await?;
+        self.change(move || settings::write(&config.data_dir, &config, &beside, &change, owner))
+            .await?;
         postmaster.signal(rustix::process::Signal::HUP)?;
         let conninfo = wanted.conninfo(&self.config, &self.beside);
         self.phase("waiting for a new session to show the new settings");

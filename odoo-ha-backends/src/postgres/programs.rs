@@ -1,10 +1,8 @@
 //! PostgreSQL's own programs: found, started with an argument list, bounded in time and output, and ended with all they started.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use odoo_ha_core::error::{Error, ErrorKind};
@@ -42,7 +40,6 @@ pub(super) struct Programs {
     major: u32,
     work_dir: PathBuf,
     owner: Owner,
-    running: Arc<Mutex<BTreeSet<i32>>>,
 }
 
 impl fmt::Debug for Programs {
@@ -62,7 +59,6 @@ impl Programs {
             major,
             work_dir: PathBuf::from("/"),
             owner,
-            running: Arc::default(),
         };
         let data_major = data_version(data_dir)?;
         if let Some(dir) = bin_dir {
@@ -133,12 +129,29 @@ impl Programs {
         command
     }
 
+    /// Runs a small program that only reads, and may run beside any order: it works nowhere near the data, so no stop ends it.
+    pub(super) async fn ask(&self, program: &str, arguments: &[&str], timeout: Duration) -> Result<Output, Error> {
+        let mut command = self.command(program);
+        command.current_dir("/");
+        self.run_command(command, program, arguments, timeout).await
+    }
+
     /// Runs a program to its end. When the future is dropped or the time is over, it is killed with all it started.
     pub(super) async fn run(&self, program: &str, arguments: &[&str], timeout: Duration) -> Result<Output, Error> {
-        let mut command = self.command(program);
+        self.run_command(self.command(program), program, arguments, timeout)
+            .await
+    }
+
+    async fn run_command(
+        &self,
+        mut command: Command,
+        program: &str,
+        arguments: &[&str],
+        timeout: Duration,
+    ) -> Result<Output, Error> {
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| self.cannot_start(program, source))?;
-        let group = Group::new(child.id(), Arc::clone(&self.running));
+        let mut group = Group::new(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(timeout, async {
             let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
@@ -172,13 +185,6 @@ impl Programs {
         ))
     }
 
-    /// Kills every program that runs, with all it started.
-    pub(super) fn kill_all(&self) {
-        for group in std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner)) {
-            kill_group(group);
-        }
-    }
-
     /// The error of a program that could not be started.
     pub(super) fn cannot_start(&self, program: &str, source: std::io::Error) -> Error {
         misconfigured(format!("{} cannot be started", self.bin_dir.join(program).display()))
@@ -187,43 +193,26 @@ impl Programs {
     }
 }
 
-/// The processes of one program; killed when dropped.
-struct Group {
-    id: Option<i32>,
-    running: Arc<Mutex<BTreeSet<i32>>>,
-}
+/// The processes of one program; killed when dropped before it ended by itself.
+struct Group(Option<Pid>);
 
 impl Group {
-    fn new(pid: Option<u32>, running: Arc<Mutex<BTreeSet<i32>>>) -> Self {
-        let id = pid.and_then(|pid| i32::try_from(pid).ok());
-        if let Some(id) = id {
-            running.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        }
-        Self { id, running }
+    fn new(pid: Option<u32>) -> Self {
+        Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 
     /// It ended by itself: its number may be another's by now.
-    fn has_ended(&self) {
-        if let Some(id) = self.id {
-            self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        }
+    fn has_ended(&mut self) {
+        self.0 = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let Some(id) = self.id else { return };
-        let registered = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        if registered {
-            kill_group(id);
+        if let Some(group) = self.0 {
+            // An empty group is what is wanted.
+            let _gone = kill_process_group(group, Signal::KILL);
         }
-    }
-}
-
-fn kill_group(id: i32) {
-    if let Some(group) = Pid::from_raw(id) {
-        // An empty group is what is wanted.
-        let _gone = kill_process_group(group, Signal::KILL);
     }
 }
 

@@ -58,7 +58,8 @@ impl PostgresReplication {
         let session = self.session(&postmaster).await?;
         self.keep_slots_in(&session, &order.members).await?;
         let (dir, owner, timeline) = (self.config.data_dir.clone(), self.owner, order.timeline);
-        files::blocking(move || history::reserve(&dir, own, timeline, owner)).await?;
+        self.change(move || history::reserve(&dir, own, timeline, owner))
+            .await?;
         self.phase("waiting for recovery to end; the promotion goes on");
         if !session.row("select pg_promote(false)").await?.is_true(0) {
             return Err(not_ready("PostgreSQL refused to promote itself").hint("its log says why"));

@@ -49,7 +49,7 @@ impl PostgresReplication {
         self.clear_leftovers().await?;
         self.forget_broken_promotion(role).await?;
         let (config, beside, owner, change) = (self.config.clone(), self.beside.clone(), self.owner, wanted.clone());
-        let log = files::blocking(move || {
+        let log = self.change(move || {
             let dir = &config.data_dir;
             files::remove(&dir.join("postmaster.pid"))?;
             settings::prepare(dir, &config, &beside, &change, owner)?;
@@ -118,7 +118,6 @@ impl PostgresReplication {
 
     /// Ends what a database whose main process is gone has left: it could still write to the data.
     pub(super) async fn clear_leftovers(&self) -> Result<(), Error> {
-        self.programs.kill_all();
         let mut instance = Instance::default();
         let begun = tokio::time::Instant::now();
         while instance.kill(&[self.data_dir(), self.programs.work_dir()]) > 0 {
@@ -143,7 +142,7 @@ impl PostgresReplication {
             return Ok(());
         }
         let dir = self.config.data_dir.clone();
-        files::blocking(move || history::forget(&dir, reserved)).await
+        self.change(move || history::forget(&dir, reserved)).await
     }
 
     pub(super) async fn start_as_primary(&self, order: &StartPrimaryOrder) -> Result<Started, Error> {

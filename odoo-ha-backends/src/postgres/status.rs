@@ -41,7 +41,7 @@ impl PostgresReplication {
         // The caller gets an answer by its deadline, so the questions end a little earlier.
         let deadline =
             tokio::time::Instant::now() + timeout.saturating_sub((timeout / 10).min(Duration::from_millis(50)));
-        let memory = match tokio::time::timeout_at(deadline, self.recall()).await {
+        let memory = match tokio::time::timeout_at(deadline, self.recall_now()).await {
             Ok(memory) => memory?,
             Err(_) => {
                 return Err(Error::new(

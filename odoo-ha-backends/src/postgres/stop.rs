@@ -19,7 +19,6 @@ const CHILDREN_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl PostgresReplication {
     pub(super) async fn stop_all(&self, mode: StopMode, timeout: Duration) -> Result<Stopped, Error> {
-        self.programs.kill_all();
         let mut instance = Instance::default();
         instance.look(&[self.data_dir(), self.programs.work_dir()]);
         if let Some(postmaster) = self.postmaster() {
@@ -32,6 +31,8 @@ impl PostgresReplication {
             }
         }
         self.end_leftovers(&mut instance, mode).await;
+        self.phase("waiting for a dropped order's work on files to end");
+        self.quiet().await;
         self.how_it_stopped().await
     }
 

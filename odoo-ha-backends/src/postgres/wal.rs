@@ -68,7 +68,7 @@ pub(super) async fn record_length(
         "--limit",
         "1",
     ];
-    let output = programs.run("pg_waldump", &arguments, timeout).await?;
+    let output = programs.ask("pg_waldump", &arguments, timeout).await?;
     let length = output.stdout.lines().find_map(total_length);
     // Only its own words prove that nothing complete is there: it may also have failed to read. A record that goes on in a segment
     // that was never received is not complete either.
