@@ -25,7 +25,6 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
-    Dim,
     Good,
     Warning,
     Bad,
@@ -139,7 +138,6 @@ impl Tone {
     const fn color(self) -> &'static str {
         match self {
             Self::Plain => "0",
-            Self::Dim => "2",
             Self::Good => "32",
             Self::Warning => "33",
             Self::Bad => "31",

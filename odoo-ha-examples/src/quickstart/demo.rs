@@ -101,16 +101,16 @@ impl Demo<'_> {
     async fn play(&mut self, report_file: &Path) -> Result<Ending, Trouble> {
         let failure = self.failure.clone();
         let failed = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut load = JoinSet::new();
+        for node in Node::BOTH {
+            load.spawn(probe::run(node, self.cluster.node(node).config.clone(), self.recorder.clone()));
+        }
         let mut scenario =
             Scenario { cluster: self.cluster, recorder: self.recorder.clone(), console: self.console.clone() };
         let leader = scenario.begin(failed).await?;
         self.create_tables(leader).await?;
-        let mut load = JoinSet::new();
         let writer = Writer { address_port: self.cluster.address_port, ports: self.cluster.ports() };
         load.spawn(writer.run(self.recorder.clone()));
-        for node in Node::BOTH {
-            load.spawn(probe::run(node, self.cluster.node(node).config.clone(), self.recorder.clone()));
-        }
         let text =
             format!("a client writes through 127.0.0.1:{}, one write after the other", self.cluster.address_port);
         self.console.say(Who::Demo, Tone::Good, &text);

@@ -63,8 +63,12 @@ async fn look(session: &Session, statement: &str, node: Node, recorder: &Recorde
             Face::Primary
         }
         Err(NoAnswer::ReadOnly) => Face::Standby,
-        // The table comes with the first primary; until it is here, the database is a copy of nothing.
-        Err(NoAnswer::NoTable) => Face::Standby,
+        // The table comes soon after the first primary.
+        Err(NoAnswer::NoTable) => match timeout(DEADLINE, session.column("SELECT pg_is_in_recovery()")).await {
+            Ok(Ok(answer)) if answer == ["f"] => Face::Primary,
+            Ok(Ok(_)) => Face::Standby,
+            Ok(Err(_)) | Err(_) => Face::Down,
+        },
         Err(NoAnswer::Silent | NoAnswer::Refused(_)) => Face::Down,
     }
 }

@@ -50,9 +50,9 @@ pub(super) fn inline(report: &Report<'_>) -> String {
          viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"What both nodes and the client did over time\">\n"
     );
     axis(&mut text, &scale);
+    gaps(&mut text, report, &scale);
     lanes::nodes(&mut text, report, &scale);
     lanes::writes(&mut text, report, &scale);
-    gaps(&mut text, report, &scale);
     faults(&mut text, report, &scale);
     lanes::events(&mut text, report, &scale);
     text.push_str("</svg>\n");
