@@ -136,7 +136,7 @@ pub struct DatabaseStatus {
     pub term: Term,
     /// The timeline of its last record.
     pub timeline: Timeline,
-    /// The end of its log: insert position of a primary; the greater of received and replayed of a standby; the end
+    /// The end of its log: flushed position of a primary (what a crash leaves); the greater of received and replayed of a standby; the end
     /// known from the control file when stopped.
     pub lsn: Lsn,
     /// Of a standby: what it has replayed.
@@ -286,7 +286,7 @@ pub struct Followed {
 pub struct Frozen {
     /// Of the copy.
     pub data_id: DataId,
-    /// The end of its log: max(received, replayed).
+    /// The end of its log: max(received, replayed), without the first part of a record that was not received whole.
     pub lsn: Lsn,
     /// The timeline of its last record.
     pub timeline: Timeline,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::error::Error;
 use crate::machine::Input;
 use crate::policy::ProbeSettings;
+use crate::probes::ProbeTracker;
 use crate::roles::{HealthProbe, Verdict};
 
 use super::calls::panic_text;
@@ -104,49 +105,25 @@ impl Probe {
     }
 }
 
-/// Believes verdicts after enough in a row, and sums what the failing probes weigh.
+/// What is believed of all probes, and what the failing ones weigh together.
 #[derive(Debug)]
 pub(super) struct Believed {
-    probes: Vec<(String, ProbeSettings, Belief)>,
-}
-
-/// What is believed of one probe.
-#[derive(Debug, Default)]
-struct Belief {
-    /// `None` until `rise` or `fall` verdicts in a row have said something.
-    healthy: Option<bool>,
-    /// How many verdicts in a row contradict it.
-    against: u32,
-    /// What those say.
-    they_say: bool,
+    probes: Vec<(String, u32, ProbeTracker)>,
 }
 
 impl Believed {
     pub(super) fn new(probes: &[Probe]) -> Self {
-        Self { probes: probes.iter().map(|probe| (probe.name.clone(), probe.settings, Belief::default())).collect() }
+        let tracked = |probe: &Probe| (probe.name.clone(), probe.settings.weight, ProbeTracker::new(&probe.settings));
+        Self { probes: probes.iter().map(tracked).collect() }
     }
 
     /// Takes a verdict; returns what the machine is told when it changes what is believed.
     pub(super) fn take(&mut self, checked: &Checked) -> Option<Input> {
-        let (name, settings, belief) = self.probes.get_mut(checked.number)?;
-        let healthy = match checked.verdict {
-            Verdict::Healthy => true,
-            Verdict::Unhealthy(_) => false,
-        };
-        if belief.healthy == Some(healthy) {
-            belief.against = 0;
-            return None;
-        }
-        belief.against = if belief.they_say == healthy { belief.against + 1 } else { 1 };
-        belief.they_say = healthy;
-        if belief.against < if healthy { settings.rise } else { settings.fall } {
-            return None;
-        }
-        belief.against = 0;
-        belief.healthy = Some(healthy);
-        let probe = name.clone();
-        let failing = self.probes.iter().filter(|(_, _, belief)| belief.healthy == Some(false));
-        let penalty = failing.map(|(_, settings, _)| settings.weight).fold(0, u32::saturating_add);
+        let (name, _, tracker) = self.probes.get_mut(checked.number)?;
+        tracker.handle_verdict(&checked.verdict)?;
+        let (probe, healthy) = (name.clone(), !tracker.is_unhealthy());
+        let failing = self.probes.iter().filter(|(_, _, tracker)| tracker.is_unhealthy());
+        let penalty = failing.map(|(_, weight, _)| *weight).fold(0, u32::saturating_add);
         Some(Input::Health { probe, healthy, penalty })
     }
 }

@@ -24,7 +24,7 @@ use crate::term::{Mark, Term};
 use crate::time::Moment;
 
 /// Longest time of a freeze; it is usually done in 0.2 s, and after half of it the database is restarted to get it done.
-const FREEZE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const FREEZE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a better voter is waited for to take what it may, and how long known members are waited for to vote.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const GRACE: Duration = Duration::from_millis(250);
@@ -128,8 +128,11 @@ impl Machine {
     }
 
     pub(super) fn freeze_failed(&mut self, failure: &Failure) {
-        let State::Freezing { against, .. } = self.state else { return };
         self.trouble(format!("the database could not be frozen: {failure}"));
+        let State::Freezing { against, .. } = self.state else {
+            self.follow_again_at = self.after(BACK_OFF);
+            return;
+        };
         if self.bound_by(against) {
             // The vote may be in the store: bound, whatever the database says.
             self.follow_again_at = self.after(BACK_OFF);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::candidacy::FREEZE_TIMEOUT;
 use super::reign::{Reign, SyncStep};
 use super::state::State;
 use super::{Cause, Machine};
 use crate::database::{
-    BootstrapOrder, Bootstrapped, DatabaseOrder, DatabaseState, PromoteOrder, Promoted, StartPrimaryOrder,
-    SynchronousStandbys,
+    BootstrapOrder, Bootstrapped, DatabaseOrder, DatabaseState, DatabaseStatus, PromoteOrder, Promoted,
+    StartPrimaryOrder, SynchronousStandbys,
 };
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
@@ -170,6 +171,12 @@ impl Machine {
             return true;
         }
         if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() {
+            return false;
+        }
+        // Who was handed leadership did not vote, so it may still receive: only a frozen database is promoted.
+        let receives = |database: &DatabaseStatus| database.streaming || database.upstream.is_some();
+        if self.database.as_ref().is_some_and(|found| found.state == DatabaseState::Standby && receives(found)) {
+            self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
             return false;
         }
         let Some(system_id) = self.view.cluster.as_ref().map(|seen| seen.record.system_id) else { return false };

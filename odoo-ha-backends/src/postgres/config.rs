@@ -1,0 +1,339 @@
+//! Where the data and PostgreSQL's programs are, and as whom they run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use odoo_ha_core::database::Endpoint;
+use odoo_ha_core::error::Error;
+use odoo_ha_core::member::MemberId;
+
+use super::PostgresReplication;
+use super::client::Access;
+use super::error::{self, misconfigured};
+use super::memory::Beside;
+use super::programs::Programs;
+use super::secret::Password;
+use super::settings;
+use super::user::Owner;
+
+/// Longest path of a Unix socket's directory: the kernel's 108 bytes less `/.s.PGSQL.65535` and the end mark.
+const MAX_SOCKET_DIR_BYTES: usize = 90;
+
+/// How to run one member's PostgreSQL. Only what has no sensible default must be said:
+///
+/// ```
+/// use odoo_ha_backends::postgres::PostgresConfig;
+/// use odoo_ha_core::{database::Endpoint, member::MemberId};
+///
+/// # fn main() -> Result<(), odoo_ha_core::error::Error> {
+/// let listen = Endpoint { host: "10.0.0.1".into(), port: 5432 };
+/// let config = PostgresConfig::new(MemberId::new("node_a")?, "/var/lib/postgresql/odoo", listen);
+/// # let _ = config;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PostgresConfig {
+    pub(super) member: MemberId,
+    pub(super) data_dir: PathBuf,
+    pub(super) endpoint: Endpoint,
+    pub(super) listen: Option<String>,
+    pub(super) bin_dir: Option<PathBuf>,
+    pub(super) socket_dir: Option<PathBuf>,
+    pub(super) superuser: String,
+    pub(super) replication_user: String,
+    pub(super) database: String,
+    pub(super) password: Option<Password>,
+    pub(super) run_as: Option<String>,
+    pub(super) networks: Vec<String>,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) wal_keep_mb: u32,
+}
+
+impl fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("member", &self.member)
+            .field("data_dir", &self.data_dir)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresConfig {
+    /// The database of this member, in this directory, listening at this address and port.
+    pub fn new(member: MemberId, data_dir: impl Into<PathBuf>, endpoint: Endpoint) -> Self {
+        Self {
+            member,
+            data_dir: data_dir.into(),
+            endpoint,
+            listen: None,
+            bin_dir: None,
+            socket_dir: None,
+            superuser: "postgres".into(),
+            replication_user: "odoo_ha".into(),
+            database: "postgres".into(),
+            password: None,
+            run_as: None,
+            networks: vec!["127.0.0.1/32".into(), "::1/128".into()],
+            parameters: BTreeMap::new(),
+            wal_keep_mb: 1024,
+        }
+    }
+
+    /// Where PostgreSQL's programs are; else the newest supported of `/usr/lib/postgresql/*/bin`.
+    #[must_use]
+    pub fn bin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.bin_dir = Some(dir.into());
+        self
+    }
+
+    /// Where the Unix socket is; else beside the data. Only PostgreSQL's user may enter it: its sessions are trusted.
+    #[must_use]
+    pub fn socket_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.socket_dir = Some(dir.into());
+        self
+    }
+
+    /// PostgreSQL's `listen_addresses`, if it is more than the endpoint's host.
+    #[must_use]
+    pub fn listen(mut self, addresses: impl Into<String>) -> Self {
+        self.listen = Some(addresses.into());
+        self
+    }
+
+    /// The superuser (`postgres`).
+    #[must_use]
+    pub fn superuser(mut self, name: impl Into<String>) -> Self {
+        self.superuser = name.into();
+        self
+    }
+
+    /// The role under which members stream, clone and rewind (`odoo_ha`), made by a bootstrap.
+    #[must_use]
+    pub fn replication_user(mut self, name: impl Into<String>) -> Self {
+        self.replication_user = name.into();
+        self
+    }
+
+    /// The password of that role. Without it members trust each other, which is accepted on loopback only.
+    #[must_use]
+    pub fn password(mut self, password: Password) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// As whom PostgreSQL's programs run when the agent is root (`postgres`).
+    #[must_use]
+    pub fn run_as(mut self, user: impl Into<String>) -> Self {
+        self.run_as = Some(user.into());
+        self
+    }
+
+    /// From which networks (`10.0.0.0/24`) members and clients may connect; loopback alone by default.
+    #[must_use]
+    pub fn networks(mut self, networks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.networks = networks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// One more setting of PostgreSQL.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.insert(name.into().to_ascii_lowercase(), value.into());
+        self
+    }
+
+    /// How much write-ahead log is kept for members that are away, in MiB (1024), besides what slots keep.
+    #[must_use]
+    pub fn wal_keep_mb(mut self, mb: u32) -> Self {
+        self.wal_keep_mb = mb;
+        self
+    }
+
+    /// Checks everything that can be checked without a database, and takes the data directory for this process.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, naming the setting and what to do; `Disk`.
+    pub fn build(mut self) -> Result<PostgresReplication, Error> {
+        self.check_names()?;
+        self.check_networks()?;
+        self.data_dir = settled_dir(&self.data_dir)?;
+        let owner = Owner::find(self.run_as.as_deref())?;
+        owner.check_can_reach(&self.data_dir)?;
+        let programs = Programs::find(self.bin_dir.as_deref(), &self.data_dir, owner)?;
+        let beside = Beside::make(&self.data_dir, owner)?;
+        let lock = beside.lock()?;
+        let socket_dir = self.socket_dir.clone().unwrap_or_else(|| beside.dir().to_path_buf());
+        if socket_dir.as_os_str().len() > MAX_SOCKET_DIR_BYTES {
+            return Err(misconfigured(format!(
+                "the socket's directory {} has a longer path than {MAX_SOCKET_DIR_BYTES} bytes",
+                socket_dir.display()
+            ))
+            .hint("set socket_dir to a shorter one"));
+        }
+        if self.socket_dir.is_some() {
+            super::files::make_private_dir(&socket_dir, owner)?;
+            check_private(&socket_dir)?;
+        }
+        self.write_password_file(&beside, owner)?;
+        let access = Access {
+            socket_dir: socket_dir.clone(),
+            port: self.endpoint.port,
+            superuser: self.superuser.clone(),
+            replication_user: self.replication_user.clone(),
+            database: self.database.clone(),
+            password: self.password.clone(),
+        };
+        self.socket_dir = Some(socket_dir);
+        Ok(PostgresReplication::assemble(
+            self,
+            owner,
+            programs.in_dir(beside.dir()),
+            beside,
+            access,
+            lock,
+        ))
+    }
+
+    fn check_names(&self) -> Result<(), Error> {
+        for (what, name) in [
+            ("superuser", &self.superuser),
+            ("replication_user", &self.replication_user),
+        ] {
+            let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            if name.is_empty() || name.len() > 63 || !name.bytes().all(fine) {
+                return Err(misconfigured(format!("{what} {name:?} is not a plain role name"))
+                    .hint("use lower-case letters, digits and '_'"));
+            }
+        }
+        let host = &self.endpoint.host;
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'%');
+        if host.is_empty() || !host.bytes().all(fine) || self.endpoint.port == 0 {
+            return Err(misconfigured(format!(
+                "endpoint {} is not a host name or address with a port",
+                self.endpoint
+            ))
+            .hint("say where the other members reach this database"));
+        }
+        for name in self.parameters.keys() {
+            if settings::is_owned(name) {
+                return Err(misconfigured(format!("setting {name:?} is the agent's own"))
+                    .hint("leave it out of the parameters"));
+            }
+            let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
+            if name.is_empty() || !name.bytes().all(fine) {
+                return Err(misconfigured(format!(
+                    "{name:?} is not the name of a setting of PostgreSQL"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_networks(&self) -> Result<(), Error> {
+        for network in &self.networks {
+            let parsed = network.split_once('/').and_then(|(address, bits)| {
+                let address: IpAddr = address.parse().ok()?;
+                let bits: u8 = bits.parse().ok()?;
+                let max = if address.is_ipv4() { 32 } else { 128 };
+                (bits <= max).then_some(())
+            });
+            if parsed.is_none() {
+                return Err(misconfigured(format!("network {network:?} is not a network"))
+                    .hint("write an address and a number of bits, such as 10.0.0.0/24"));
+            }
+            if self.password.is_none() && !is_loopback(network) {
+                return Err(
+                    misconfigured(format!("network {network} needs a password for the replication role"))
+                        .hint("set one; trust without a password is accepted on loopback only"),
+                );
+            }
+        }
+        if self
+            .password
+            .as_ref()
+            .is_some_and(|password| password.reveal().contains(['\n', '\0']))
+        {
+            return Err(misconfigured("the replication role's password has a line break"));
+        }
+        Ok(())
+    }
+
+    /// PostgreSQL's programs take the password from here: it is in no argument and no environment.
+    fn write_password_file(&self, beside: &Beside, owner: Owner) -> Result<(), Error> {
+        let Some(password) = &self.password else {
+            return super::files::remove(&beside.password_file());
+        };
+        let escaped = password.reveal().replace('\\', "\\\\").replace(':', "\\:");
+        let line = format!("*:*:*:{}:{escaped}\n", self.replication_user);
+        super::files::write_durably(&beside.password_file(), line.as_bytes(), owner)
+    }
+}
+
+/// Whether all of this network is the machine itself.
+pub(super) fn is_loopback(network: &str) -> bool {
+    let Some((address, bits)) = network.split_once('/') else {
+        return false;
+    };
+    match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
+        (Ok(IpAddr::V4(address)), Ok(bits)) => address.is_loopback() && bits >= 8,
+        (Ok(IpAddr::V6(address)), Ok(bits)) => address.is_loopback() && bits == 128,
+        _ => false,
+    }
+}
+
+/// The directory by its real path: a link is followed once and for all, since it is compared with what the kernel says.
+fn settled_dir(dir: &Path) -> Result<PathBuf, Error> {
+    if !dir.is_absolute() {
+        return Err(misconfigured(format!(
+            "data directory {} is not an absolute path",
+            dir.display()
+        )));
+    }
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+        return Err(misconfigured(format!("{} cannot be a data directory", dir.display())));
+    };
+    let settled = if dir.exists() {
+        dir.canonicalize()
+    } else {
+        parent.canonicalize().map(|parent| parent.join(name))
+    };
+    let settled = settled.map_err(|source| {
+        misconfigured(format!(
+            "the directory above data directory {} cannot be reached",
+            dir.display()
+        ))
+        .hint("make it, owned by PostgreSQL's user")
+        .caused_by(source)
+    })?;
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    if let (Some(own), Some(above)) = (device(&settled), settled.parent().and_then(device))
+        && own != above
+    {
+        return Err(
+            misconfigured(format!("data directory {} is a mount point", settled.display()))
+                .hint("use a directory inside it: clones take their place by renaming"),
+        );
+    }
+    Ok(settled)
+}
+
+fn check_private(dir: &Path) -> Result<(), Error> {
+    let metadata = dir
+        .metadata()
+        .map_err(|source| error::io(format!("directory {} cannot be read", dir.display()), source))?;
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(misconfigured(format!(
+        "the socket's directory {} can be entered by other users",
+        dir.display()
+    ))
+    .hint("chmod 0700: whoever reaches the socket is trusted"))
+}

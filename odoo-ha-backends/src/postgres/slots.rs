@@ -1,0 +1,73 @@
+//! Physical replication slots: every member keeps one for each other, so that the log is still there when roles change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use odoo_ha_core::error::Error;
+use odoo_ha_core::member::MemberId;
+
+use super::PostgresReplication;
+use super::client::Session;
+use super::error::not_ready;
+use super::settings::{SLOT_PREFIX, slot_name};
+
+impl PostgresReplication {
+    pub(super) async fn keep_slots_of(&self, members: &BTreeSet<MemberId>) -> Result<(), Error> {
+        let Some(postmaster) = self.postmaster() else {
+            return Err(not_ready("the database does not run"));
+        };
+        let session = self.session(&postmaster).await?;
+        self.keep_slots_in(&session, members).await
+    }
+
+    pub(super) async fn keep_slots_in(&self, session: &Session, members: &BTreeSet<MemberId>) -> Result<(), Error> {
+        self.phase("keeping a slot for each member");
+        let wanted: BTreeSet<String> = members
+            .iter()
+            .filter(|member| **member != self.config.member)
+            .map(slot_name)
+            .collect();
+        let rows = session
+            .rows(&format!(
+                "select slot_name, active, coalesce(wal_status, '') = 'lost' from pg_replication_slots \
+                 where slot_type = 'physical' and slot_name like '{}%'",
+                SLOT_PREFIX.replace('_', "\\_")
+            ))
+            .await?;
+        let mut present = BTreeMap::new();
+        for row in &rows {
+            present.insert(row.text(0)?.to_owned(), (row.is_true(1), row.is_true(2)));
+        }
+        for (name, (active, lost)) in &present {
+            if !active && (*lost || !wanted.contains(name)) {
+                session
+                    .row(&format!("select pg_drop_replication_slot('{name}')"))
+                    .await?;
+            }
+        }
+        for name in &wanted {
+            if present.get(name).is_none_or(|(active, lost)| *lost && !active) {
+                // Reserved from now on, not from the first connection: WAL of the meantime is what a returning member needs.
+                session
+                    .row(&format!("select pg_create_physical_replication_slot('{name}', true)"))
+                    .await?;
+            }
+        }
+        self.advance_on_standby(session, &wanted).await
+    }
+
+    /// Nobody streams from a standby's slots, so they would keep the log for ever: they follow its replay at the distance that is
+    /// kept for members anyway.
+    async fn advance_on_standby(&self, session: &Session, wanted: &BTreeSet<String>) -> Result<(), Error> {
+        let keep_bytes = u64::from(self.config.wal_keep_mb) * 1024 * 1024;
+        for name in wanted {
+            session
+                .rows(&format!(
+                    "select pg_replication_slot_advance(slot_name, pg_last_wal_replay_lsn() - {keep_bytes}::numeric) \
+                     from pg_replication_slots where slot_name = '{name}' and not active and pg_is_in_recovery() \
+                     and pg_wal_lsn_diff(pg_last_wal_replay_lsn(), restart_lsn) > {keep_bytes}"
+                ))
+                .await?;
+        }
+        Ok(())
+    }
+}

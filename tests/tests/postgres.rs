@@ -1,0 +1,22 @@
+//! Real PostgreSQL under `PostgresReplication`: one file a situation.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "postgres/support.rs"]
+mod support;
+
+#[path = "postgres/barrier.rs"]
+mod barrier;
+#[path = "postgres/beginning.rs"]
+mod beginning;
+#[path = "postgres/errors.rs"]
+mod errors;
+#[path = "postgres/freezing.rs"]
+mod freezing;
+#[path = "postgres/processes.rs"]
+mod processes;
+#[path = "postgres/promotion.rs"]
+mod promotion;
+#[path = "postgres/rejoin.rs"]
+mod rejoin;
+#[path = "postgres/stopping.rs"]
+mod stopping;

@@ -1,0 +1,138 @@
+//! Changing who must acknowledge a commit.
+
+use std::time::{Duration, Instant};
+
+use odoo_ha_core::database::{SynchronousOrder, SynchronousStandbys};
+use odoo_ha_core::error::ErrorKind;
+use odoo_ha_core::roles::ReplicationManager;
+use odoo_ha_core::term::Term;
+use rustix::process::Signal;
+
+use crate::support::{LONG, Place, all_of, id, ids, kill, pair, signal, streaming, value};
+
+#[tokio::test]
+async fn after_the_barrier_a_commit_waits_for_the_named() {
+    let place = Place::new();
+    let (a, b, _) = pair(&place).await;
+    let writer = place.client("a").await;
+    writer.batch_execute("create table t (n int)").await.unwrap();
+    let clock = Instant::now();
+    a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
+    println!("barrier from nobody to one: {} ms", clock.elapsed().as_millis());
+    let status = a.status(LONG).await.unwrap();
+    assert!(
+        status
+            .standbys
+            .get(&id("b"))
+            .is_some_and(|b| b.synchronous && b.streaming)
+    );
+    assert_eq!(
+        value(&writer, "show synchronous_standby_names").await,
+        "FIRST 1 (\"b\")"
+    );
+    writer.batch_execute("insert into t values (1)").await.unwrap();
+    assert!(b.status(LONG).await.unwrap().lsn >= a.status(LONG).await.unwrap().lsn);
+
+    kill(&b).await;
+    let waiting = tokio::spawn(async move { writer.batch_execute("insert into t values (2)").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished(), "nobody acknowledges");
+    let nobody = SynchronousOrder {
+        term: Term(1),
+        standbys: SynchronousStandbys::Nobody,
+        barrier: false,
+    };
+    a.set_synchronous(&nobody, LONG).await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_barrier_is_not_reached_without_the_named() {
+    let place = Place::new();
+    let (a, _b, _) = pair(&place).await;
+    let error = a
+        .set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotReady);
+    assert_eq!(
+        a.status(LONG).await.unwrap().synchronous,
+        Some(SynchronousStandbys::all_of(ids(&["b", "c"]))),
+        "it stays set"
+    );
+    assert_eq!(
+        a.set_synchronous(&all_of(0, &["b"]), LONG).await.unwrap_err().kind(),
+        ErrorKind::Fenced
+    );
+}
+
+#[tokio::test]
+async fn a_barrier_waits_for_a_busy_wal_sender() {
+    let place = Place::new();
+    let (a, b, begun) = pair(&place).await;
+    let c = place.member("c");
+    c.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
+    streaming(&a, "c").await;
+    let quorum = |k, names: &[&str]| SynchronousOrder {
+        term: Term(1),
+        standbys: SynchronousStandbys::AnyOf { k, names: ids(names) },
+        barrier: true,
+    };
+    a.set_synchronous(&quorum(1, &["b", "c"]), LONG).await.unwrap();
+    let clock = Instant::now();
+    a.set_synchronous(&quorum(2, &["b", "c"]), LONG).await.unwrap();
+    println!("barrier from ANY 1 to ANY 2: {} ms", clock.elapsed().as_millis());
+    let clock = Instant::now();
+    a.set_synchronous(&all_of(1, &["b", "c"]), LONG).await.unwrap();
+    println!("barrier from ANY 2 to all: {} ms", clock.elapsed().as_millis());
+    a.set_synchronous(&all_of(1, &["c"]), LONG).await.unwrap();
+
+    // The sender to b sleeps: whether it has taken the new value cannot be known.
+    let client = place.client("a").await;
+    let pid: i32 = value(
+        &client,
+        "select pid from pg_stat_replication where application_name = 'b'",
+    )
+    .await
+    .parse()
+    .unwrap();
+    signal(pid, Signal::STOP);
+    let error = a
+        .set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("WAL sender"), "{error}");
+    signal(pid, Signal::CONT);
+    a.set_synchronous(&all_of(1, &["b", "c"]), LONG).await.unwrap();
+    drop(b);
+}
+
+#[tokio::test]
+async fn a_repeated_barrier_disturbs_nobody() {
+    let place = Place::new();
+    let (a, _b, _) = pair(&place).await;
+    let client = place.client("a").await;
+    let sender = async || {
+        value(
+            &client,
+            "select pid from pg_stat_replication where application_name = 'b'",
+        )
+        .await
+    };
+    a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
+    let before = sender().await;
+    for _ in 0..3 {
+        let clock = Instant::now();
+        a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
+        println!("barrier repeated: {} ms", clock.elapsed().as_millis());
+    }
+    assert_eq!(sender().await, before);
+    // Another agent knows of no proof: it makes the sender start anew.
+    drop(a);
+    place
+        .member("a")
+        .set_synchronous(&all_of(1, &["b"]), LONG)
+        .await
+        .unwrap();
+    assert_ne!(sender().await, before);
+}
