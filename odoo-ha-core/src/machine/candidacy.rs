@@ -672,6 +672,8 @@ impl Machine {
         // The record was watched unchanged; whoever held it stops believing a ttl after this member first saw it at the latest.
         // A vacant record was released by one that had stopped everything.
         match self.voted_against {
+            // Nor can an attach of its own that was under way still happen, unless the backend would not refuse it.
+            Some((since, ttl)) if address.fences_by_term => since + ttl,
             Some((since, ttl)) => since + ttl + address.longest_in_flight,
             None => self.now,
         }

@@ -125,6 +125,8 @@ impl Machine {
     }
 
     pub(super) fn observe_if_due(&mut self) {
+        // What is waited for may have begun since the last look.
+        self.next_observation = self.next_observation.min(self.after(self.observe_interval()));
         if self.observing.is_some() || self.now < self.next_observation {
             return;
         }

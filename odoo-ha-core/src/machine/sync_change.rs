@@ -239,6 +239,19 @@ impl Machine {
 
     /// Whether a look at the standbys is wanted soon.
     pub(super) fn waits_for_standbys(&self) -> bool {
-        self.reign.as_ref().is_some_and(|reign| !matches!(reign.sync_step, SyncStep::Settled))
+        let changing = self.reign.as_ref().is_some_and(|reign| !matches!(reign.sync_step, SyncStep::Settled));
+        changing || self.somebody_says_it_streams()
+    }
+
+    /// Whether a member that is not named yet says in the store that it streams from here.
+    fn somebody_says_it_streams(&self) -> bool {
+        let Some(sync) = self.view.sync.as_ref().map(|seen| &seen.record) else { return false };
+        let seen_streaming = self.streaming_standbys();
+        sync.rule == ElectionRule::Synchronous
+            && self.view.members.iter().any(|(member, seen)| {
+                seen.record.streams_from.as_ref() == Some(self.me())
+                    && !sync.names.contains_key(member)
+                    && !seen_streaming.contains(member)
+            })
     }
 }
