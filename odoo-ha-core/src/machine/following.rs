@@ -299,6 +299,7 @@ impl Machine {
         self.needs_discard = false;
         self.may_discard = false;
         self.false_alarms = 0;
+        self.hold_off_until = self.now;
         self.refusal = None;
         if let Some(database) = &mut self.database {
             database.state = DatabaseState::Standby;
