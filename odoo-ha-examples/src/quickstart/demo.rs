@@ -129,7 +129,7 @@ impl Demo<'_> {
         let session = Session::beside(&self.cluster.node(leader).config, CREATE_DEADLINE)
             .await
             .map_err(|error| failed(format!("{error:?}")))?;
-        let statements = format!("{}; {}", writer::CREATE, probe::CREATE);
+        let statements = format!("{}; {}", writer::create(), probe::CREATE);
         match tokio::time::timeout(CREATE_DEADLINE, session.run(&statements)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(failed(format!("{error:?}"))),

@@ -70,12 +70,15 @@ impl Fault {
     /// What it may cost.
     pub fn limits(self, ttl: Duration, mode: SyncMode) -> Limits {
         let second = Duration::from_secs(1);
+        let rejoin = 5 * second;
         let gap = match self {
             Self::KillDatabase | Self::Switchover | Self::SwitchBack => second,
+            // A strict leader acknowledges nothing by itself: users wait until the other node is back.
+            Self::KillNode | Self::FreezeAgent if mode == SyncMode::Strict => ttl + second + rejoin,
             Self::KillNode | Self::FreezeAgent => ttl + second,
         };
         let unpromised = matches!((self, mode), (Self::KillNode, SyncMode::Asynchronous));
         let lost = if unpromised { None } else { Some(0) };
-        Limits { gap, lost, rejoin: 5 * second }
+        Limits { gap, lost, rejoin }
     }
 }

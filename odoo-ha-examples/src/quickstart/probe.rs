@@ -11,8 +11,7 @@ use super::record::{Face, Recorder, push_if_new};
 use super::session::{NoAnswer, Session};
 
 /// Creates the table that it writes to.
-pub(crate) const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS quickstart_probe (node text, at timestamptz DEFAULT clock_timestamp())";
+pub(crate) const CREATE: &str = "CREATE TABLE quickstart_probe (node text, at timestamptz DEFAULT clock_timestamp())";
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(50);

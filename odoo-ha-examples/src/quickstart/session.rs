@@ -11,8 +11,11 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 
 use super::node_config::NodeConfig;
 
-/// The role and database of the demo.
+/// The database, and the role of who looks at it.
 const NAME: &str = "postgres";
+
+/// The client's role. No superuser: a client that uses up all connections must not take those reserved for the agent.
+pub(crate) const CLIENT: &str = "quickstart";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ impl Session {
     /// A session through the address.
     pub(crate) async fn through_address(port: u16, deadline: Duration) -> Result<Self, NoAnswer> {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(port).application_name("quickstart client");
+        config.host("127.0.0.1").port(port).user(CLIENT).application_name("quickstart client");
         Self::open(config, deadline).await
     }
 
@@ -55,12 +58,12 @@ impl Session {
 
     async fn on_socket(socket_dir: &Path, port: u16, deadline: Duration) -> Result<Self, NoAnswer> {
         let mut config = Config::new();
-        config.host_path(socket_dir).port(port).application_name("quickstart probe");
+        config.host_path(socket_dir).port(port).user(NAME).application_name("quickstart probe");
         Self::open(config, deadline).await
     }
 
     async fn open(mut config: Config, deadline: Duration) -> Result<Self, NoAnswer> {
-        config.user(NAME).dbname(NAME);
+        config.dbname(NAME);
         let connecting = tokio::time::timeout(deadline, config.connect(NoTls)).await.map_err(|_| NoAnswer::Silent)?;
         let (client, mut connection) = connecting.map_err(|error| no_answer(&error))?;
         let warned = Arc::new(AtomicBool::new(false));
