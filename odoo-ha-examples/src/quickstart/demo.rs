@@ -128,11 +128,11 @@ impl Demo<'_> {
             |why: String| Trouble::new(format!("The tables could not be created on {}: {why}.", leader.name()));
         let session = Session::beside(&self.cluster.node(leader).config, CREATE_DEADLINE)
             .await
-            .map_err(|error| failed(format!("{error:?}")))?;
+            .map_err(|error| failed(error.to_string()))?;
         let statements = format!("{}; {}", writer::create(), probe::CREATE);
         match tokio::time::timeout(CREATE_DEADLINE, session.run(&statements)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(format!("{error:?}"))),
+            Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed("it did not answer".into())),
         }
     }

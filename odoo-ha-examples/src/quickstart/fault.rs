@@ -72,6 +72,9 @@ impl Fault {
         let second = Duration::from_secs(1);
         let rejoin = 5 * second;
         let gap = match self {
+            // Restarted where it was: how long PostgreSQL's crash recovery takes is not ours to say, but nobody waits longer
+            // than for the other node to take over.
+            Self::KillDatabase if mode == SyncMode::Asynchronous => ttl + second,
             Self::KillDatabase | Self::Switchover | Self::SwitchBack => second,
             // A strict leader acknowledges nothing by itself: users wait until the other node is back.
             Self::KillNode | Self::FreezeAgent if mode == SyncMode::Strict => ttl + second + rejoin,

@@ -1,5 +1,6 @@
 //! One session with a PostgreSQL, as client, probe and referee open it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +23,17 @@ pub(crate) const CLIENT: &str = "quickstart";
 pub(crate) enum NoAnswer {
     /// There is no session, or it ended, or no answer came in time.
     Silent,
-    /// It is a standby.
-    ReadOnly,
-    /// The table is not there (yet).
-    NoTable,
     /// The database refused for another reason.
     Refused(String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("there was no answer"),
+            Self::Refused(why) => write!(f, "it was refused: {why}"),
+        }
+    }
 }
 
 /// An open session. Dropped, it is closed.
@@ -104,11 +110,7 @@ impl Session {
 
 fn no_answer(error: &tokio_postgres::Error) -> NoAnswer {
     let Some(said) = error.as_db_error() else { return NoAnswer::Silent };
-    if *said.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
-        NoAnswer::ReadOnly
-    } else if *said.code() == SqlState::UNDEFINED_TABLE {
-        NoAnswer::NoTable
-    } else if [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(said.code()) {
+    if [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(said.code()) {
         NoAnswer::Silent
     } else {
         NoAnswer::Refused(said.message().to_owned())
