@@ -1,5 +1,5 @@
 //! Holds the backends against the suites of their roles, and the suites against implementations that are broken on purpose.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a broken set-up is a failed test")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a broken set-up is a failed test")]
 
 #[path = "conformance/log.rs"]
 mod log;

@@ -1,5 +1,10 @@
 //! The SQLite store between processes, and what it makes of files that are broken, foreign, newer or gone.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a broken set-up is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: a broken set-up is a failed test"
+)]
 
 #[path = "sqlite/files.rs"]
 mod files;

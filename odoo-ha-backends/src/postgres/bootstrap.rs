@@ -27,10 +27,8 @@ impl PostgresReplication {
         }
         match (is_empty, order.adopt || goes_on) {
             (true, _) if order.adopt => {
-                return Err(
-                    misconfigured(format!("there are no data to adopt in {}", self.data_dir().display()))
-                        .hint("leave 'adopt' out to make a new database"),
-                );
+                return Err(misconfigured(format!("there are no data to adopt in {}", self.data_dir().display()))
+                    .hint("leave 'adopt' out to make a new database"));
             }
             (false, false) => {
                 return Err(misconfigured(format!("{} is not empty", self.data_dir().display()))
@@ -40,18 +38,12 @@ impl PostgresReplication {
             (false, true) => self.check_adoptable().await?,
         }
         let is_adopted = order.adopt || memory.unfinished == Some(Unfinished::Adopt);
-        memory.unfinished = Some(if is_adopted {
-            Unfinished::Adopt
-        } else {
-            Unfinished::Bootstrap
-        });
+        memory.unfinished = Some(if is_adopted { Unfinished::Adopt } else { Unfinished::Bootstrap });
         memory.data_id = Some(new_data_id()?);
         memory.system_id = Some(self.control().await?.system_id);
         self.remember(&memory).await?;
         self.phase("starting the new database");
-        let starting = self
-            .launch(&Wanted::nothing(self.config.member.clone()), As::Primary)
-            .await?;
+        let starting = self.launch(&Wanted::nothing(self.config.member.clone()), As::Primary).await?;
         let session = self.accepted(&starting).await?;
         self.make_role(&session).await?;
         let row = session
@@ -98,10 +90,7 @@ impl PostgresReplication {
         let new = self.beside.new_copy();
         let target = new.to_string_lossy().into_owned();
         self.change(move || files::remove_tree(&new)).await?;
-        let (letters, superuser) = (
-            format!("--lc-ctype={letters}"),
-            format!("--username={}", self.config.superuser),
-        );
+        let (letters, superuser) = (format!("--lc-ctype={letters}"), format!("--username={}", self.config.superuser));
         let arguments = [
             "--pgdata",
             &target,
@@ -142,10 +131,7 @@ impl PostgresReplication {
     async fn make_role(&self, session: &Session) -> Result<(), Error> {
         self.phase("making the replication role");
         let role = &self.config.replication_user;
-        let exists = !session
-            .rows(&format!("select from pg_roles where rolname = '{role}'"))
-            .await?
-            .is_empty();
+        let exists = !session.rows(&format!("select from pg_roles where rolname = '{role}'")).await?.is_empty();
         let verb = if exists { "alter" } else { "create" };
         let mut sql = format!("set synchronous_commit = local; {verb} role \"{role}\" login replication;");
         for function in [
@@ -154,9 +140,7 @@ impl PostgresReplication {
             "pg_read_binary_file(text)",
             "pg_read_binary_file(text, bigint, bigint, boolean)",
         ] {
-            sql.push_str(&format!(
-                "grant execute on function pg_catalog.{function} to \"{role}\";"
-            ));
+            sql.push_str(&format!("grant execute on function pg_catalog.{function} to \"{role}\";"));
         }
         sql.push_str(&format!("grant pg_monitor to \"{role}\";"));
         if self.programs.major() >= 15 {
@@ -173,9 +157,7 @@ impl PostgresReplication {
                 )
                 .await?;
             let quoted = password.reveal().replace('\'', "''");
-            session
-                .run(&format!("alter role \"{role}\" password '{quoted}'"))
-                .await?;
+            session.run(&format!("alter role \"{role}\" password '{quoted}'")).await?;
         }
         Ok(())
     }

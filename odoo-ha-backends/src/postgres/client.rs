@@ -78,30 +78,21 @@ impl Access {
     /// A new session with another member's database.
     pub(super) async fn upstream(&self, endpoint: &Endpoint) -> Result<Session, Error> {
         let mut config = Config::new();
-        config
-            .host(&endpoint.host)
-            .port(endpoint.port)
-            .user(&self.replication_user);
-        config
-            .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
-            .tcp_user_timeout(UPSTREAM_CONNECT_TIMEOUT);
+        config.host(&endpoint.host).port(endpoint.port).user(&self.replication_user);
+        config.connect_timeout(UPSTREAM_CONNECT_TIMEOUT).tcp_user_timeout(UPSTREAM_CONNECT_TIMEOUT);
         if let Some(password) = &self.password {
             config.password(password.reveal());
         }
         self.open(config).await.map_err(|reason| match reason {
-            NoSession::NobodyListens | NoSession::NotYet => Error::new(
-                ErrorKind::Unavailable,
-                format!("the database at {endpoint} does not accept connections"),
-            ),
+            NoSession::NobodyListens | NoSession::NotYet => {
+                Error::new(ErrorKind::Unavailable, format!("the database at {endpoint} does not accept connections"))
+            }
             NoSession::Failed(error) => error,
         })
     }
 
     async fn open(&self, mut config: Config) -> Result<Session, NoSession> {
-        config
-            .dbname(&self.database)
-            .application_name("odoo-ha")
-            .options(OPTIONS);
+        config.dbname(&self.database).application_name("odoo-ha").options(OPTIONS);
         let (client, connection) = config.connect(NoTls).await.map_err(no_session)?;
         let connection = tokio::spawn(async move {
             // The session's queries see how it ended.
@@ -158,8 +149,7 @@ impl Session {
     /// Runs a statement that gives one row.
     pub(super) async fn row(&self, sql: &str) -> Result<Row, Error> {
         let mut rows = self.rows(sql).await?;
-        rows.pop()
-            .ok_or_else(|| malformed("the database gave no row where one was due"))
+        rows.pop().ok_or_else(|| malformed("the database gave no row where one was due"))
     }
 
     /// Runs statements for their effect.
@@ -183,14 +173,7 @@ fn query_failed(source: tokio_postgres::Error) -> Error {
         ErrorKind::Unknown
     };
     // The message only: details may quote data.
-    Error::new(
-        kind,
-        format!(
-            "the database refused a statement: {} ({})",
-            database.message(),
-            code.code()
-        ),
-    )
+    Error::new(kind, format!("the database refused a statement: {} ({})", database.message(), code.code()))
 }
 
 /// One row, as text.
@@ -205,15 +188,13 @@ impl Row {
 
     /// The column as text.
     pub(super) fn text(&self, column: usize) -> Result<&str, Error> {
-        self.get(column)
-            .ok_or_else(|| malformed(format!("column {column} of an answer of the database is empty")))
+        self.get(column).ok_or_else(|| malformed(format!("column {column} of an answer of the database is empty")))
     }
 
     /// The column as something that can be parsed.
     pub(super) fn parse<T: FromStr>(&self, column: usize) -> Result<T, Error> {
         let text = self.text(column)?;
-        text.parse()
-            .map_err(|_| malformed(format!("the database answered {text:?}, which cannot be understood")))
+        text.parse().map_err(|_| malformed(format!("the database answered {text:?}, which cannot be understood")))
     }
 
     /// The column as a position; 0/0 for null.
@@ -229,9 +210,7 @@ impl Row {
     /// The column as the timeline that begins the name of a log file.
     pub(super) fn timeline_of_file(&self, column: usize) -> Result<Timeline, Error> {
         let name = self.text(column)?;
-        let digits = name
-            .get(..8)
-            .ok_or_else(|| malformed(format!("{name:?} is no name of a log file")))?;
+        let digits = name.get(..8).ok_or_else(|| malformed(format!("{name:?} is no name of a log file")))?;
         u32::from_str_radix(digits, 16)
             .map(Timeline)
             .map_err(|_| malformed(format!("{name:?} is no name of a log file")))

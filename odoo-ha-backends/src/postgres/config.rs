@@ -191,21 +191,11 @@ impl PostgresConfig {
             password: self.password.clone(),
         };
         self.socket_dir = Some(socket_dir);
-        Ok(PostgresReplication::assemble(
-            self,
-            owner,
-            programs.in_dir(beside.dir()),
-            beside,
-            access,
-            lock,
-        ))
+        Ok(PostgresReplication::assemble(self, owner, programs.in_dir(beside.dir()), beside, access, lock))
     }
 
     fn check_names(&self) -> Result<(), Error> {
-        for (what, name) in [
-            ("superuser", &self.superuser),
-            ("replication_user", &self.replication_user),
-        ] {
+        for (what, name) in [("superuser", &self.superuser), ("replication_user", &self.replication_user)] {
             let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
             if name.is_empty() || name.len() > 63 || !name.bytes().all(fine) {
                 return Err(misconfigured(format!("{what} {name:?} is not a plain role name"))
@@ -215,11 +205,8 @@ impl PostgresConfig {
         let host = &self.endpoint.host;
         let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'%');
         if host.is_empty() || !host.bytes().all(fine) || self.endpoint.port == 0 {
-            return Err(misconfigured(format!(
-                "endpoint {} is not a host name or address with a port",
-                self.endpoint
-            ))
-            .hint("say where the other members reach this database"));
+            return Err(misconfigured(format!("endpoint {} is not a host name or address with a port", self.endpoint))
+                .hint("say where the other members reach this database"));
         }
         for name in self.parameters.keys() {
             if settings::is_owned(name) {
@@ -228,9 +215,7 @@ impl PostgresConfig {
             }
             let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
             if name.is_empty() || !name.bytes().all(fine) {
-                return Err(misconfigured(format!(
-                    "{name:?} is not the name of a setting of PostgreSQL"
-                )));
+                return Err(misconfigured(format!("{name:?} is not the name of a setting of PostgreSQL")));
             }
         }
         Ok(())
@@ -249,17 +234,11 @@ impl PostgresConfig {
                     .hint("write an address and a number of bits, such as 10.0.0.0/24"));
             }
             if self.password.is_none() && !is_loopback(network) {
-                return Err(
-                    misconfigured(format!("network {network} needs a password for the replication role"))
-                        .hint("set one; trust without a password is accepted on loopback only"),
-                );
+                return Err(misconfigured(format!("network {network} needs a password for the replication role"))
+                    .hint("set one; trust without a password is accepted on loopback only"));
             }
         }
-        if self
-            .password
-            .as_ref()
-            .is_some_and(|password| password.reveal().contains(['\n', '\0']))
-        {
+        if self.password.as_ref().is_some_and(|password| password.reveal().contains(['\n', '\0'])) {
             return Err(misconfigured("the replication role's password has a line break"));
         }
         Ok(())
@@ -291,49 +270,33 @@ pub(super) fn is_loopback(network: &str) -> bool {
 /// The directory by its real path: a link is followed once and for all, since it is compared with what the kernel says.
 fn settled_dir(dir: &Path) -> Result<PathBuf, Error> {
     if !dir.is_absolute() {
-        return Err(misconfigured(format!(
-            "data directory {} is not an absolute path",
-            dir.display()
-        )));
+        return Err(misconfigured(format!("data directory {} is not an absolute path", dir.display())));
     }
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
         return Err(misconfigured(format!("{} cannot be a data directory", dir.display())));
     };
-    let settled = if dir.exists() {
-        dir.canonicalize()
-    } else {
-        parent.canonicalize().map(|parent| parent.join(name))
-    };
+    let settled = if dir.exists() { dir.canonicalize() } else { parent.canonicalize().map(|parent| parent.join(name)) };
     let settled = settled.map_err(|source| {
-        misconfigured(format!(
-            "the directory above data directory {} cannot be reached",
-            dir.display()
-        ))
-        .hint("make it, owned by PostgreSQL's user")
-        .caused_by(source)
+        misconfigured(format!("the directory above data directory {} cannot be reached", dir.display()))
+            .hint("make it, owned by PostgreSQL's user")
+            .caused_by(source)
     })?;
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     if let (Some(own), Some(above)) = (device(&settled), settled.parent().and_then(device))
         && own != above
     {
-        return Err(
-            misconfigured(format!("data directory {} is a mount point", settled.display()))
-                .hint("use a directory inside it: clones take their place by renaming"),
-        );
+        return Err(misconfigured(format!("data directory {} is a mount point", settled.display()))
+            .hint("use a directory inside it: clones take their place by renaming"));
     }
     Ok(settled)
 }
 
 fn check_private(dir: &Path) -> Result<(), Error> {
-    let metadata = dir
-        .metadata()
-        .map_err(|source| error::io(format!("directory {} cannot be read", dir.display()), source))?;
+    let metadata =
+        dir.metadata().map_err(|source| error::io(format!("directory {} cannot be read", dir.display()), source))?;
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(misconfigured(format!(
-        "the socket's directory {} can be entered by other users",
-        dir.display()
-    ))
-    .hint("chmod 0700: whoever reaches the socket is trusted"))
+    Err(misconfigured(format!("the socket's directory {} can be entered by other users", dir.display()))
+        .hint("chmod 0700: whoever reaches the socket is trusted"))
 }

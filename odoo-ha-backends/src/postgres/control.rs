@@ -48,10 +48,7 @@ impl ControlData {
         if !output.success {
             return Err(Error::new(
                 ErrorKind::Misconfigured,
-                format!(
-                    "{dir} is not a data directory: {}",
-                    super::error::telling_line(&output.stderr)
-                ),
+                format!("{dir} is not a data directory: {}", super::error::telling_line(&output.stderr)),
             )
             .hint("give the directory that holds PG_VERSION, or an empty one"));
         }
@@ -74,9 +71,7 @@ impl ControlData {
             "in archive recovery" => ClusterState::Recovery,
             "in production" | "shutting down" | "in crash recovery" | "starting up" => ClusterState::Production,
             other => {
-                return Err(malformed(format!(
-                    "the database was left in an unknown state {other:?}"
-                )));
+                return Err(malformed(format!("the database was left in an unknown state {other:?}")));
             }
         };
         let hints_logged = number("Data page checksum version")? > 0 || field("wal_log_hints setting")? == "on";

@@ -39,8 +39,7 @@ impl PostgresReplication {
         self.ensure_upstream_slot(upstream).await?;
         self.checkpoint_of_upstream(upstream, order.timeline).await?;
         self.phase("stopping the database to rewind it");
-        self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT)
-            .await?;
+        self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT).await?;
         memory.unfinished = Some(Unfinished::Rewind);
         self.remember(&memory).await?;
         match self.rewind(order).await {
@@ -53,16 +52,8 @@ impl PostgresReplication {
         }
         let data_id = self.settle_copy(order, &mut memory).await?;
         match self.start_copy(order).await {
-            Ok(()) => Ok(Followed {
-                by: FollowedBy::Rewind,
-                data_id,
-            }),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Misconfigured | ErrorKind::Disk | ErrorKind::Denied
-                ) =>
-            {
+            Ok(()) => Ok(Followed { by: FollowedBy::Rewind, data_id }),
+            Err(error) if matches!(error.kind(), ErrorKind::Misconfigured | ErrorKind::Disk | ErrorKind::Denied) => {
                 Err(error)
             }
             Err(error) => {
@@ -110,16 +101,12 @@ impl PostgresReplication {
         let bytes = copy_bytes(&upstream).await?;
         drop(upstream);
         self.phase("stopping the database to replace it");
-        self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT)
-            .await?;
+        self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT).await?;
         let new = self.beside.new_copy();
         self.make_room(&mut memory, bytes).await?;
         self.phase("copying the upstream's data");
-        let (target, source, slot) = (
-            new.to_string_lossy().into_owned(),
-            self.program_conninfo(order),
-            slot_name(&self.config.member),
-        );
+        let (target, source, slot) =
+            (new.to_string_lossy().into_owned(), self.program_conninfo(order), slot_name(&self.config.member));
         let arguments = [
             "--pgdata",
             &target,
@@ -138,19 +125,12 @@ impl PostgresReplication {
         self.change(move || put_in_place(&new, &dir, &kept)).await?;
         let data_id = self.settle_copy(order, &mut memory).await?;
         self.start_copy(order).await?;
-        Ok(Followed {
-            by: FollowedBy::Clone,
-            data_id,
-        })
+        Ok(Followed { by: FollowedBy::Clone, data_id })
     }
 
     /// Removes what an earlier attempt left, and, when two copies have no room, first the copy kept aside, then the data.
     async fn make_room(&self, memory: &mut Memory, bytes: u64) -> Result<(), Error> {
-        let (new, kept, beside) = (
-            self.beside.new_copy(),
-            self.beside.kept_copy(),
-            self.beside.dir().to_path_buf(),
-        );
+        let (new, kept, beside) = (self.beside.new_copy(), self.beside.kept_copy(), self.beside.dir().to_path_buf());
         let has_room = self.change(move || {
             files::remove_tree(&new)?;
             if free_bytes(&beside)? < bytes.saturating_add(SPARE_BYTES) {
@@ -215,25 +195,19 @@ impl PostgresReplication {
     /// The agent's settings written, durably, for the next start or reload.
     pub(super) async fn write_settings(&self, wanted: &Wanted) -> Result<(), Error> {
         let (config, beside, owner, wanted) = (self.config.clone(), self.beside.clone(), self.owner, wanted.clone());
-        self.change(move || settings::write(&config.data_dir, &config, &beside, &wanted, owner))
-            .await
+        self.change(move || settings::write(&config.data_dir, &config, &beside, &wanted, owner)).await
     }
 }
 
 /// How large a copy is.
 async fn copy_bytes(upstream: &Session) -> Result<u64, Error> {
-    let row = upstream
-        .row("select sum(pg_database_size(oid))::bigint from pg_database")
-        .await?;
+    let row = upstream.row("select sum(pg_database_size(oid))::bigint from pg_database").await?;
     row.parse(0)
 }
 
 fn free_bytes(dir: &Path) -> Result<u64, Error> {
     let stat = rustix::fs::statvfs(dir).map_err(|source| {
-        error::io(
-            format!("the room on the disk of {} cannot be read", dir.display()),
-            source.into(),
-        )
+        error::io(format!("the room on the disk of {} cannot be read", dir.display()), source.into())
     })?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
@@ -245,10 +219,7 @@ fn put_in_place(new: &Path, dir: &Path, kept: &Path) -> Result<(), Error> {
             Ok(()) => {}
             Err(source) if source.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
-                return Err(error::io(
-                    format!("directory {} cannot be replaced", dir.display()),
-                    source,
-                ));
+                return Err(error::io(format!("directory {} cannot be replaced", dir.display()), source));
             }
         }
     } else {

@@ -12,9 +12,7 @@ pub(super) fn io(what: impl Into<String>, source: io::Error) -> Error {
             .hint("give the agent's and PostgreSQL's users the rights they need there")
             .caused_by(source),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => {
-            Error::new(ErrorKind::Disk, what)
-                .hint("make room on the file system")
-                .caused_by(source)
+            Error::new(ErrorKind::Disk, what).hint("make room on the file system").caused_by(source)
         }
         _ => Error::new(ErrorKind::Disk, what).caused_by(source),
     }
@@ -22,12 +20,8 @@ pub(super) fn io(what: impl Into<String>, source: io::Error) -> Error {
 
 /// What the words of a program of PostgreSQL (or of its log) mean.
 pub(super) fn kind_of_words(text: &str) -> ErrorKind {
-    const DISK: [&str; 4] = [
-        "No space left on device",
-        "Read-only file system",
-        "Input/output error",
-        "Disk quota exceeded",
-    ];
+    const DISK: [&str; 4] =
+        ["No space left on device", "Read-only file system", "Input/output error", "Disk quota exceeded"];
     const MISCONFIGURED: [&str; 9] = [
         "Address already in use",
         "could not create any TCP/IP sockets",
@@ -39,12 +33,8 @@ pub(super) fn kind_of_words(text: &str) -> ErrorKind {
         "contains errors",
         "because of insufficient parameter settings",
     ];
-    const UNAVAILABLE: [&str; 4] = [
-        "connection to server",
-        "could not connect",
-        "server closed the connection",
-        "could not send",
-    ];
+    const UNAVAILABLE: [&str; 4] =
+        ["connection to server", "could not connect", "server closed the connection", "could not send"];
     if DISK.iter().any(|words| text.contains(words)) {
         ErrorKind::Disk
     } else if text.contains("password authentication failed") || text.contains("no pg_hba.conf entry") {

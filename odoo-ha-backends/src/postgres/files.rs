@@ -38,11 +38,7 @@ pub(super) fn write_durably(path: &Path, content: &[u8], owner: Owner) -> Result
             Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
         owner.give_file(&file)?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -88,21 +84,13 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(error::io(
-            format!("directory {} cannot be removed", path.display()),
-            source,
-        )),
+        Err(source) => Err(error::io(format!("directory {} cannot be removed", path.display()), source)),
     }
 }
 
 /// Renames durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    let failed = |source| {
-        error::io(
-            format!("{} cannot be renamed to {}", from.display(), to.display()),
-            source,
-        )
-    };
+    let failed = |source| error::io(format!("{} cannot be renamed to {}", from.display(), to.display()), source);
     fs::rename(from, to).map_err(failed)?;
     sync_parent(from).and_then(|()| sync_parent(to)).map_err(failed)
 }
@@ -122,10 +110,7 @@ pub(super) fn is_empty_dir(path: &Path) -> Result<bool, Error> {
     match fs::read_dir(path) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(source) => Err(error::io(
-            format!("directory {} cannot be read", path.display()),
-            source,
-        )),
+        Err(source) => Err(error::io(format!("directory {} cannot be read", path.display()), source)),
     }
 }
 

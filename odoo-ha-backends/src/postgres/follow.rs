@@ -29,10 +29,7 @@ impl PostgresReplication {
         let memory = self.recall().await?;
         memory.check_term(order.term)?;
         if order.reclone && !order.may_discard {
-            return Err(Error::new(
-                ErrorKind::Diverged,
-                "cloning anew was ordered without leave to discard the data",
-            ));
+            return Err(Error::new(ErrorKind::Diverged, "cloning anew was ordered without leave to discard the data"));
         }
         let dir = self.config.data_dir.clone();
         let absent = files::blocking(move || files::is_empty_dir(&dir)).await?;
@@ -86,13 +83,7 @@ impl PostgresReplication {
         let session = match self.postmaster() {
             Some(postmaster) => {
                 self.phase("opening a session");
-                if !self
-                    .session(&postmaster)
-                    .await?
-                    .row("select pg_is_in_recovery()")
-                    .await?
-                    .is_true(0)
-                {
+                if !self.session(&postmaster).await?.row("select pg_is_in_recovery()").await?.is_true(0) {
                     return Err(not_ready("the database runs as primary").hint("stop it first"));
                 }
                 self.apply(&postmaster, &wanted).await?
@@ -103,10 +94,7 @@ impl PostgresReplication {
             }
         };
         self.keep_slots_in(&session, &order.members).await?;
-        Ok(Followed {
-            by: FollowedBy::Nothing,
-            data_id,
-        })
+        Ok(Followed { by: FollowedBy::Nothing, data_id })
     }
 
     /// A session with the upstream, which is what the order says it is.
@@ -157,10 +145,7 @@ fn divergence(frozen: &FrozenDatabase, theirs: &History, memory: &Memory, order:
             rewindable: true,
         }),
         None => Some(Divergence {
-            why: format!(
-                "timeline {timeline} of these data is not in the history of timeline {}",
-                order.timeline
-            ),
+            why: format!("timeline {timeline} of these data is not in the history of timeline {}", order.timeline),
             rewindable: true,
         }),
     }
@@ -172,25 +157,13 @@ async fn upstream_history(upstream: &Session, timeline: Timeline) -> Result<Hist
         return History::parse(timeline, "");
     }
     let file = format!("pg_wal/{}", history::file_name(timeline));
-    if upstream
-        .row(&format!("select (pg_stat_file('{file}', true)).size"))
-        .await?
-        .get(0)
-        .is_none()
-    {
-        return Err(Error::new(
-            ErrorKind::Unavailable,
-            format!("the upstream is not on timeline {timeline} yet"),
-        ));
+    if upstream.row(&format!("select (pg_stat_file('{file}', true)).size")).await?.get(0).is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, format!("the upstream is not on timeline {timeline} yet")));
     }
-    let row = upstream
-        .row(&format!("select convert_from(pg_read_binary_file('{file}'), 'UTF8')"))
-        .await?;
+    let row = upstream.row(&format!("select convert_from(pg_read_binary_file('{file}'), 'UTF8')")).await?;
     let history = History::parse(timeline, row.text(0)?)?;
     if history.switch_lsn().0 == 0 {
-        return Err(malformed(format!(
-            "the upstream's timeline {timeline} is a reserved number only"
-        )));
+        return Err(malformed(format!("the upstream's timeline {timeline} is a reserved number only")));
     }
     Ok(history)
 }

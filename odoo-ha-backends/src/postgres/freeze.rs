@@ -46,11 +46,7 @@ impl PostgresReplication {
         let mut memory = self.recall().await?;
         let frozen = self.frozen(&memory, timeout).await?;
         let data_id = self.identify(&mut memory).await?;
-        Ok(Frozen {
-            data_id,
-            lsn: frozen.lsn,
-            timeline: frozen.timeline,
-        })
+        Ok(Frozen { data_id, lsn: frozen.lsn, timeline: frozen.timeline })
     }
 
     /// The name of this copy; one that has none (its data were brought by hand) gets one.
@@ -68,10 +64,8 @@ impl PostgresReplication {
     /// Freezes from whatever state there is, except a running primary.
     pub(super) async fn frozen(&self, memory: &Memory, timeout: Duration) -> Result<FrozenDatabase, Error> {
         if memory.data_are_worthless() {
-            return Err(
-                not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
-                    .hint("they are cloned anew when the member follows"),
-            );
+            return Err(not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
+                .hint("they are cloned anew when the member follows"));
         }
         self.check_data().await?;
         let wanted = self.wanted().await?.following(None);
@@ -95,13 +89,7 @@ impl PostgresReplication {
 
     async fn freeze_running(&self, postmaster: &Postmaster, wanted: &Wanted) -> Result<Option<FrozenDatabase>, Error> {
         self.phase("opening a session");
-        if !self
-            .session(postmaster)
-            .await?
-            .row("select pg_is_in_recovery()")
-            .await?
-            .is_true(0)
-        {
+        if !self.session(postmaster).await?.row("select pg_is_in_recovery()").await?.is_true(0) {
             return Err(not_ready("the database runs as primary").hint("stop it first"));
         }
         let session = self.apply(postmaster, wanted).await?;
@@ -126,20 +114,13 @@ impl PostgresReplication {
                 let timeline = history::timeline_of_end(self.data_dir(), known, received.max(replayed), segment_bytes)?;
                 if received <= replayed || self.nothing_complete_follows(timeline, replayed, segment_bytes).await? {
                     let timeline = history::timeline_of_end(self.data_dir(), known, replayed, segment_bytes)?;
-                    return Ok(Some(FrozenDatabase {
-                        lsn: replayed,
-                        timeline,
-                    }));
+                    return Ok(Some(FrozenDatabase { lsn: replayed, timeline }));
                 }
             }
             if receivers > 0 && begun.elapsed() > RECEIVER_GRACE {
                 return Ok(None);
             }
-            self.phase(if receivers > 0 {
-                "the WAL receiver still runs"
-            } else {
-                "replay has not reached its end"
-            });
+            self.phase(if receivers > 0 { "the WAL receiver still runs" } else { "replay has not reached its end" });
             if standing_since.0 != replayed {
                 standing_since = (replayed, Instant::now());
             }

@@ -24,16 +24,9 @@ impl History {
     /// From a history file's text; timeline 1 has none.
     pub(super) fn parse(timeline: Timeline, text: &str) -> Result<Self, Error> {
         let mut ancestors = Vec::new();
-        for line in text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let mut fields = line.split_ascii_whitespace();
-            let parsed = fields
-                .next()
-                .and_then(|f| f.parse().ok())
-                .zip(fields.next().and_then(|f| f.parse().ok()));
+            let parsed = fields.next().and_then(|f| f.parse().ok()).zip(fields.next().and_then(|f| f.parse().ok()));
             let (ancestor, left) = parsed
                 .ok_or_else(|| error::malformed(format!("the history of timeline {timeline} is broken: {line:?}")))?;
             ancestors.push((Timeline(ancestor), left));
@@ -46,10 +39,7 @@ impl History {
         if ancestor == self.timeline {
             return Some(Lsn(u64::MAX));
         }
-        self.ancestors
-            .iter()
-            .find(|(timeline, _)| *timeline == ancestor)
-            .map(|(_, left)| *left)
+        self.ancestors.iter().find(|(timeline, _)| *timeline == ancestor).map(|(_, left)| *left)
     }
 
     /// Where the timeline itself begins.
@@ -59,10 +49,7 @@ impl History {
 
     /// On which timeline the record lies that ends at this position.
     fn timeline_at(&self, end: Lsn) -> Timeline {
-        self.ancestors
-            .iter()
-            .find(|(_, left)| end <= *left)
-            .map_or(self.timeline, |(timeline, _)| *timeline)
+        self.ancestors.iter().find(|(_, left)| end <= *left).map_or(self.timeline, |(timeline, _)| *timeline)
     }
 }
 
@@ -74,10 +61,7 @@ pub(super) fn file_name(timeline: Timeline) -> String {
 /// The history as it stands in the local `pg_wal`; `None` when there is no file.
 pub(super) fn read(data_dir: &Path, timeline: Timeline) -> Result<Option<History>, Error> {
     if timeline <= Timeline(1) {
-        return Ok(Some(History {
-            timeline,
-            ancestors: Vec::new(),
-        }));
+        return Ok(Some(History { timeline, ancestors: Vec::new() }));
     }
     let text = files::read(&data_dir.join("pg_wal").join(file_name(timeline)))?;
     text.map(|text| History::parse(timeline, &text)).transpose()
@@ -99,11 +83,7 @@ pub(super) fn timeline_of_end(
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let Some(timeline) = name
-            .get(..8)
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-            .map(Timeline)
-        else {
+        let Some(timeline) = name.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).map(Timeline) else {
             continue;
         };
         if name != wal::file_name(timeline, last_byte, segment_bytes) {
@@ -134,11 +114,8 @@ pub(super) fn reserve(data_dir: &Path, own: Timeline, wanted: Timeline, owner: O
         }
     }
     if dir.join(file_name(wanted)).exists() {
-        return Err(Error::new(
-            ErrorKind::NotReady,
-            format!("timeline {wanted} exists already in {}", dir.display()),
-        )
-        .hint("an earlier promotion to it was broken off: restart the member's database to have it cleared"));
+        return Err(Error::new(ErrorKind::NotReady, format!("timeline {wanted} exists already in {}", dir.display()))
+            .hint("an earlier promotion to it was broken off: restart the member's database to have it cleared"));
     }
     Ok(())
 }

@@ -26,11 +26,8 @@ impl Instance {
     /// these at an earlier look.
     pub(super) fn look(&mut self, dirs: &[&Path]) -> Vec<i32> {
         let all = processes();
-        let mut members: BTreeSet<i32> = all
-            .iter()
-            .filter(|(pid, p)| !p.dead && works_in(**pid, dirs))
-            .map(|(pid, _)| *pid)
-            .collect();
+        let mut members: BTreeSet<i32> =
+            all.iter().filter(|(pid, p)| !p.dead && works_in(**pid, dirs)).map(|(pid, _)| *pid).collect();
         members.extend(
             self.seen
                 .iter()
@@ -104,9 +101,5 @@ fn works_in(pid: i32, dirs: &[&Path]) -> bool {
     name.as_deref()
         .and_then(Path::file_name)
         .and_then(|name| name.to_str())
-        .is_some_and(|name| {
-            ["postgres", "pg_", "initdb"]
-                .iter()
-                .any(|start| name.starts_with(start))
-        })
+        .is_some_and(|name| ["postgres", "pg_", "initdb"].iter().any(|start| name.starts_with(start)))
 }

@@ -54,15 +54,7 @@ pub(super) struct Memory {
 impl Memory {
     /// That of a member without data.
     pub(super) fn empty(member: MemberId) -> Self {
-        Self {
-            format: FORMAT,
-            member,
-            term: Term(0),
-            data_id: None,
-            system_id: None,
-            unfinished: None,
-            reserved: None,
-        }
+        Self { format: FORMAT, member, term: Term(0), data_id: None, system_id: None, unfinished: None, reserved: None }
     }
 
     /// Refuses an order of an older term than this copy remembers.
@@ -72,10 +64,7 @@ impl Memory {
         }
         Err(Error::new(
             ErrorKind::Fenced,
-            format!(
-                "an order of term {term} came to data of {}, which remember term {}",
-                self.member, self.term
-            ),
+            format!("an order of term {term} came to data of {}, which remember term {}", self.member, self.term),
         ))
     }
 
@@ -105,10 +94,7 @@ impl Beside {
     pub(super) fn make(data_dir: &Path, owner: Owner) -> Result<Self, Error> {
         let mut name = data_dir.as_os_str().to_owned();
         name.push(".odoo-ha");
-        let beside = Self {
-            dir: PathBuf::from(name),
-            owner,
-        };
+        let beside = Self { dir: PathBuf::from(name), owner };
         files::make_private_dir(&beside.dir, owner)?;
         Ok(beside)
     }
@@ -168,18 +154,11 @@ impl Beside {
         };
         let memory: Memory = serde_json::from_str(&text).map_err(|source| bad(format!("is broken: {source}")))?;
         if memory.format != FORMAT {
-            return Err(bad(format!(
-                "has format {}, this version reads {FORMAT}",
-                memory.format
-            )));
+            return Err(bad(format!("has format {}, this version reads {FORMAT}", memory.format)));
         }
         if memory.member != *member {
-            return Err(misconfigured(format!(
-                "{} is of member {}, not {member}",
-                path.display(),
-                memory.member
-            ))
-            .hint("give each member a data directory of its own"));
+            return Err(misconfigured(format!("{} is of member {}, not {member}", path.display(), memory.member))
+                .hint("give each member a data directory of its own"));
         }
         Ok(memory)
     }

@@ -110,18 +110,7 @@ impl PostgresReplication {
     ) -> Self {
         let (spawned, phase, proof) = (Mutex::new(None), Mutex::new(""), Mutex::default());
         let changes = Arc::default();
-        Self {
-            config,
-            owner,
-            programs,
-            beside,
-            access,
-            spawned,
-            phase,
-            proof,
-            changes,
-            _lock: lock,
-        }
+        Self { config, owner, programs, beside, access, spawned, phase, proof, changes, _lock: lock }
     }
 
     /// The major version of PostgreSQL's programs.
@@ -227,8 +216,7 @@ impl PostgresReplication {
     /// Writes the agent's settings, has the running database read them, and returns once a **new** session shows them.
     async fn apply(&self, postmaster: &Postmaster, wanted: &Wanted) -> Result<Session, Error> {
         let (config, beside, owner, change) = (self.config.clone(), self.beside.clone(), self.owner, wanted.clone());
-        self.change(move || settings::write(&config.data_dir, &config, &beside, &change, owner))
-            .await?;
+        self.change(move || settings::write(&config.data_dir, &config, &beside, &change, owner)).await?;
         postmaster.signal(rustix::process::Signal::HUP)?;
         let conninfo = wanted.conninfo(&self.config, &self.beside);
         self.phase("waiting for a new session to show the new settings");
@@ -284,67 +272,39 @@ impl ReplicationManager for PostgresReplication {
     }
 
     async fn bootstrap(&self, order: &BootstrapOrder, timeout: Duration) -> Result<Bootstrapped, Error> {
-        self.within(timeout, ErrorKind::Unknown, "bootstrap", self.begin_cluster(order))
-            .await
+        self.within(timeout, ErrorKind::Unknown, "bootstrap", self.begin_cluster(order)).await
     }
 
     async fn start_primary(&self, order: &StartPrimaryOrder, timeout: Duration) -> Result<Started, Error> {
-        self.within(timeout, ErrorKind::Unknown, "start", self.start_as_primary(order))
-            .await
+        self.within(timeout, ErrorKind::Unknown, "start", self.start_as_primary(order)).await
     }
 
     async fn checkpoint(&self, timeout: Duration) -> Result<(), Error> {
-        self.within(timeout, ErrorKind::Unknown, "checkpoint", self.write_checkpoint())
-            .await
+        self.within(timeout, ErrorKind::Unknown, "checkpoint", self.write_checkpoint()).await
     }
 
     async fn stop(&self, mode: StopMode, timeout: Duration) -> Result<Stopped, Error> {
-        self.within(timeout, ErrorKind::Unknown, "stop", self.stop_all(mode, timeout))
-            .await
+        self.within(timeout, ErrorKind::Unknown, "stop", self.stop_all(mode, timeout)).await
     }
 
     async fn follow(&self, order: &FollowOrder, timeout: Duration) -> Result<Followed, Error> {
-        self.within(
-            timeout,
-            ErrorKind::Unknown,
-            "follow",
-            self.follow_upstream(order, timeout),
-        )
-        .await
+        self.within(timeout, ErrorKind::Unknown, "follow", self.follow_upstream(order, timeout)).await
     }
 
     async fn freeze(&self, timeout: Duration) -> Result<Frozen, Error> {
-        self.within(timeout, ErrorKind::NotReady, "freeze", self.receive_nothing(timeout))
-            .await
+        self.within(timeout, ErrorKind::NotReady, "freeze", self.receive_nothing(timeout)).await
     }
 
     async fn promote(&self, order: &PromoteOrder, timeout: Duration) -> Result<Promoted, Error> {
-        self.within(timeout, ErrorKind::Unknown, "promotion", self.become_primary(order))
-            .await
+        self.within(timeout, ErrorKind::Unknown, "promotion", self.become_primary(order)).await
     }
 
     async fn set_synchronous(&self, order: &SynchronousOrder, timeout: Duration) -> Result<(), Error> {
-        let kind = if order.barrier {
-            ErrorKind::NotReady
-        } else {
-            ErrorKind::Unknown
-        };
-        self.within(
-            timeout,
-            kind,
-            "change of the synchronous standbys",
-            self.change_synchronous(order),
-        )
-        .await
+        let kind = if order.barrier { ErrorKind::NotReady } else { ErrorKind::Unknown };
+        self.within(timeout, kind, "change of the synchronous standbys", self.change_synchronous(order)).await
     }
 
     async fn keep_slots(&self, members: &BTreeSet<MemberId>, timeout: Duration) -> Result<(), Error> {
-        self.within(
-            timeout,
-            ErrorKind::Unknown,
-            "keeping slots",
-            self.keep_slots_of(members),
-        )
-        .await
+        self.within(timeout, ErrorKind::Unknown, "keeping slots", self.keep_slots_of(members)).await
     }
 }

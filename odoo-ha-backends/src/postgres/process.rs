@@ -60,30 +60,22 @@ impl Postmaster {
         let watch = AsyncFd::with_interest(Arc::clone(&self.pidfd), Interest::READABLE)
             .map_err(|source| error::io("the database's main process cannot be watched", source))?;
         let ready = watch.readable().await;
-        ready
-            .map(|_| ())
-            .map_err(|source| error::io("the database's main process cannot be watched", source))
+        ready.map(|_| ()).map_err(|source| error::io("the database's main process cannot be watched", source))
     }
 
     /// Sends it a signal; one that has ended needs none.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
         match pidfd_send_signal(&*self.pidfd, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(source) => Err(Error::new(
-                ErrorKind::Misconfigured,
-                "the database's main process cannot be signalled",
-            )
-            .hint("run the agent as PostgreSQL's user or as root")
-            .caused_by(io::Error::from(source))),
+            Err(source) => Err(Error::new(ErrorKind::Misconfigured, "the database's main process cannot be signalled")
+                .hint("run the agent as PostgreSQL's user or as root")
+                .caused_by(io::Error::from(source))),
         }
     }
 }
 
 /// Whether the postmaster says in `postmaster.pid` that it is shutting down.
 pub(super) fn is_stopping(data_dir: &Path) -> bool {
-    let text = super::files::read(&data_dir.join("postmaster.pid"))
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let text = super::files::read(&data_dir.join("postmaster.pid")).ok().flatten().unwrap_or_default();
     text.lines().nth(7).is_some_and(|status| status.trim() == "stopping")
 }

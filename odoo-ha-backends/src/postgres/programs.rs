@@ -44,22 +44,14 @@ pub(super) struct Programs {
 
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Programs")
-            .field("bin_dir", &self.bin_dir)
-            .field("major", &self.major)
-            .finish_non_exhaustive()
+        f.debug_struct("Programs").field("bin_dir", &self.bin_dir).field("major", &self.major).finish_non_exhaustive()
     }
 }
 
 impl Programs {
     /// Those of the given directory; else those that fit the data; else the newest supported ones.
     pub(super) fn find(bin_dir: Option<&Path>, data_dir: &Path, owner: Owner) -> Result<Self, Error> {
-        let of = |bin_dir: PathBuf, major| Self {
-            bin_dir,
-            major,
-            work_dir: PathBuf::from("/"),
-            owner,
-        };
+        let of = |bin_dir: PathBuf, major| Self { bin_dir, major, work_dir: PathBuf::from("/"), owner };
         let data_major = data_version(data_dir)?;
         if let Some(dir) = bin_dir {
             let major = program_version(dir)?;
@@ -85,10 +77,7 @@ impl Programs {
                 "the data in {} are of PostgreSQL {wanted}, which is not installed in {PLACES}",
                 data_dir.display()
             ))
-            .hint(format!(
-                "install PostgreSQL {wanted}, or set bin_dir; supported are {}",
-                supported()
-            ))),
+            .hint(format!("install PostgreSQL {wanted}, or set bin_dir; supported are {}", supported()))),
             (None, None) => Err(misconfigured(format!("no PostgreSQL was found in {PLACES}"))
                 .hint(format!("install PostgreSQL (versions {}), or set bin_dir", supported()))),
         }
@@ -113,15 +102,9 @@ impl Programs {
     /// A command with nothing of the agent's environment, as PostgreSQL's user, in a process group of its own.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin_dir.join(program));
-        command
-            .env_clear()
-            .env("LC_ALL", "C")
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("PGPASSFILE", self.work_dir.join("pgpass"));
-        command
-            .current_dir(&self.work_dir)
-            .process_group(0)
-            .stdin(Stdio::null());
+        command.current_dir(&self.work_dir).process_group(0).stdin(Stdio::null());
         if let Owner::Other { uid, gid } = self.owner {
             // The standard library drops root's other groups along with it.
             command.uid(uid).gid(gid);
@@ -138,8 +121,7 @@ impl Programs {
 
     /// Runs a program to its end. When the future is dropped or the time is over, it is killed with all it started.
     pub(super) async fn run(&self, program: &str, arguments: &[&str], timeout: Duration) -> Result<Output, Error> {
-        self.run_command(self.command(program), program, arguments, timeout)
-            .await
+        self.run_command(self.command(program), program, arguments, timeout).await
     }
 
     async fn run_command(
@@ -157,19 +139,12 @@ impl Programs {
             let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
             (stdout, stderr, status)
         });
-        let (stdout, stderr, status) = ended.await.map_err(|_| {
-            Error::new(
-                ErrorKind::Unknown,
-                format!("{program} did not end in time and was killed"),
-            )
-        })?;
+        let (stdout, stderr, status) = ended
+            .await
+            .map_err(|_| Error::new(ErrorKind::Unknown, format!("{program} did not end in time and was killed")))?;
         group.has_ended();
         let status = status.map_err(|source| error::io(format!("{program} cannot be waited for"), source))?;
-        Ok(Output {
-            success: status.success(),
-            stdout,
-            stderr,
-        })
+        Ok(Output { success: status.success(), stdout, stderr })
     }
 
     /// As [`run`](Self::run), and an error when it fails.
@@ -179,10 +154,7 @@ impl Programs {
             return Ok(output);
         }
         let words = format!("{}\n{}", output.stderr, output.stdout);
-        Err(Error::new(
-            kind_of_words(&words),
-            format!("{program} failed: {}", telling_line(&words)),
-        ))
+        Err(Error::new(kind_of_words(&words), format!("{program} failed: {}", telling_line(&words))))
     }
 
     /// The error of a program that could not be started.
@@ -245,22 +217,14 @@ pub(super) fn data_version(data_dir: &Path) -> Result<Option<u32>, Error> {
     match super::files::read(&data_dir.join("PG_VERSION"))? {
         None => Ok(None),
         Some(text) => text.trim().parse().map(Some).map_err(|_| {
-            misconfigured(format!(
-                "the data in {} are of an unknown version {:?}",
-                data_dir.display(),
-                text.trim()
-            ))
+            misconfigured(format!("the data in {} are of an unknown version {:?}", data_dir.display(), text.trim()))
         }),
     }
 }
 
 fn program_version(bin_dir: &Path) -> Result<u32, Error> {
     let program = bin_dir.join("postgres");
-    let output = std::process::Command::new(&program)
-        .arg("--version")
-        .env_clear()
-        .current_dir("/")
-        .output();
+    let output = std::process::Command::new(&program).arg("--version").env_clear().current_dir("/").output();
     let output = output.map_err(|source| {
         misconfigured(format!("{} cannot be run", program.display()))
             .hint("set bin_dir to the directory of PostgreSQL's programs")
@@ -268,13 +232,10 @@ fn program_version(bin_dir: &Path) -> Result<u32, Error> {
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let digits = |word: &str| word.chars().take_while(char::is_ascii_digit).collect::<String>();
-    text.split_whitespace()
-        .map(digits)
-        .find_map(|word| word.parse().ok())
-        .ok_or_else(|| {
-            misconfigured(format!("{} does not say which version it is", program.display()))
-                .hint("set bin_dir to the directory of PostgreSQL's programs")
-        })
+    text.split_whitespace().map(digits).find_map(|word| word.parse().ok()).ok_or_else(|| {
+        misconfigured(format!("{} does not say which version it is", program.display()))
+            .hint("set bin_dir to the directory of PostgreSQL's programs")
+    })
 }
 
 fn check_versions(major: u32, data_major: Option<u32>, data_dir: &Path) -> Result<(), Error> {

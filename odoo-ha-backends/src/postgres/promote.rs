@@ -58,8 +58,7 @@ impl PostgresReplication {
         let session = self.session(&postmaster).await?;
         self.keep_slots_in(&session, &order.members).await?;
         let (dir, owner, timeline) = (self.config.data_dir.clone(), self.owner, order.timeline);
-        self.change(move || history::reserve(&dir, own, timeline, owner))
-            .await?;
+        self.change(move || history::reserve(&dir, own, timeline, owner)).await?;
         self.phase("waiting for recovery to end; the promotion goes on");
         if !session.row("select pg_promote(false)").await?.is_true(0) {
             return Err(not_ready("PostgreSQL refused to promote itself").hint("its log says why"));
@@ -86,10 +85,7 @@ impl PostgresReplication {
         }
         let replayed = row.lsn(1)?;
         if replayed < order.at_least {
-            return Err(not_ready(format!(
-                "the data end at {replayed} and must reach {}",
-                order.at_least
-            )));
+            return Err(not_ready(format!("the data end at {replayed} and must reach {}", order.at_least)));
         }
         let (dir, known, segment_bytes) = (self.config.data_dir.clone(), Timeline(row.parse(2)?), row.parse(3)?);
         files::blocking(move || history::timeline_of_end(&dir, known, replayed, segment_bytes)).await
@@ -104,10 +100,7 @@ impl PostgresReplication {
         if row.is_true(0) || timeline != order.timeline {
             return Err(Error::new(
                 ErrorKind::Unknown,
-                format!(
-                    "the database left recovery on timeline {timeline}, not on the reserved {}",
-                    order.timeline
-                ),
+                format!("the database left recovery on timeline {timeline}, not on the reserved {}", order.timeline),
             )
             .hint("stop it: the number belongs to another reign; is there an archive with foreign history files?"));
         }
@@ -121,10 +114,6 @@ impl PostgresReplication {
                 tracing::debug!(error = %error.chain(), "the checkpoint after promotion did not end");
             }
         });
-        Ok(Promoted {
-            timeline,
-            switch_lsn,
-            lsn: row.lsn(2)?,
-        })
+        Ok(Promoted { timeline, switch_lsn, lsn: row.lsn(2)? })
     }
 }

@@ -86,11 +86,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Nobody to follow, nobody to wait for.
     pub(super) const fn nothing(member: MemberId) -> Self {
-        Self {
-            member,
-            upstream: None,
-            synchronous: String::new(),
-        }
+        Self { member, upstream: None, synchronous: String::new() }
     }
 
     /// What stands in the data directory; another member's words (brought by a clone) count for nothing.
@@ -104,11 +100,7 @@ impl Wanted {
                 .hint("remove it; it is written anew")
                 .caused_by(source)
         })?;
-        Ok(if wanted.member == *member {
-            wanted
-        } else {
-            Self::nothing(member.clone())
-        })
+        Ok(if wanted.member == *member { wanted } else { Self::nothing(member.clone()) })
     }
 
     /// Whom to follow.
@@ -212,11 +204,7 @@ pub(super) fn prepare(
 }
 
 fn replace(path: &Path, old: &str, new: &str, owner: Owner) -> Result<(), Error> {
-    if old == new {
-        Ok(())
-    } else {
-        files::write_durably(path, new.as_bytes(), owner)
-    }
+    if old == new { Ok(()) } else { files::write_durably(path, new.as_bytes(), owner) }
 }
 
 fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<String, Error> {
@@ -224,29 +212,17 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
         .map_err(|source| malformed("the agent's settings cannot be written").caused_by(source))?;
     let mut text =
         format!("# Written by odoo-ha before every start: changes made here are lost.\n{STATE_MARK}{state}\n");
-    let mut values: BTreeMap<String, String> = DEFAULTS
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut values: BTreeMap<String, String> =
+        DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     values.insert("wal_keep_size".into(), format!("{}MB", config.wal_keep_mb));
     values.extend(config.parameters.clone());
     let socket_dir = config.socket_dir.as_deref().unwrap_or(beside.dir());
     let upstream = wanted.upstream().map(ToString::to_string).unwrap_or_default();
-    let slot = if wanted.upstream.is_some() {
-        slot_name(&config.member)
-    } else {
-        String::new()
-    };
+    let slot = if wanted.upstream.is_some() { slot_name(&config.member) } else { String::new() };
     let owned = [
         ("data_directory", config.data_dir.to_string_lossy().into_owned()),
-        (
-            "hba_file",
-            config.data_dir.join("pg_hba.conf").to_string_lossy().into_owned(),
-        ),
-        (
-            "listen_addresses",
-            config.listen.clone().unwrap_or_else(|| config.endpoint.host.clone()),
-        ),
+        ("hba_file", config.data_dir.join("pg_hba.conf").to_string_lossy().into_owned()),
+        ("listen_addresses", config.listen.clone().unwrap_or_else(|| config.endpoint.host.clone())),
         ("port", config.endpoint.port.to_string()),
         ("unix_socket_directories", format!("\"{}\"", socket_dir.display())),
         ("cluster_name", config.member.to_string()),
@@ -269,10 +245,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
     values.extend(owned.map(|(name, value)| (name.to_owned(), value)));
     for (name, value) in values {
         // PostgreSQL reads backslashes in quoted values as escapes.
-        let value = value
-            .replace('\\', "\\\\")
-            .replace('\'', "''")
-            .replace(['\n', '\r', '\0'], " ");
+        let value = value.replace('\\', "\\\\").replace('\'', "''").replace(['\n', '\r', '\0'], " ");
         text.push_str(&format!("{name} = '{value}'\n"));
     }
     Ok(text)
@@ -291,17 +264,12 @@ fn with_include(text: &str) -> String {
 /// The file of `ALTER SYSTEM` without what stands in the agent's.
 fn without_ours(text: &str, parameters: &BTreeMap<String, String>) -> String {
     let is_ours = |line: &str| {
-        let end = line
-            .find(|c: char| c == '=' || c.is_ascii_whitespace())
-            .unwrap_or(line.len());
+        let end = line.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(line.len());
         let name = line.get(..end).unwrap_or_default().to_ascii_lowercase();
         let by_default = DEFAULTS.iter().any(|(default, _)| *default == name) || name == "wal_keep_size";
         is_owned(&name) || by_default || parameters.contains_key(&name)
     };
-    text.lines()
-        .filter(|line| !is_ours(line.trim_start()))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    text.lines().filter(|line| !is_ours(line.trim_start())).map(|line| format!("{line}\n")).collect()
 }
 
 /// Who may connect: the agent over its socket, members and clients from the configured networks; then what else stands there.
@@ -310,15 +278,8 @@ fn with_access(text: &str, config: &PostgresConfig) -> String {
     const END: &str = "# odoo-ha: end";
     let mut ours = format!("{BEGIN}\nlocal all \"{}\" trust\n", config.superuser);
     for network in &config.networks {
-        let method = if config.password.is_none() && is_loopback(network) {
-            "trust"
-        } else {
-            "scram-sha-256"
-        };
-        ours.push_str(&format!(
-            "host replication \"{}\" {network} {method}\n",
-            config.replication_user
-        ));
+        let method = if config.password.is_none() && is_loopback(network) { "trust" } else { "scram-sha-256" };
+        ours.push_str(&format!("host replication \"{}\" {network} {method}\n", config.replication_user));
         ours.push_str(&format!("host all all {network} {method}\n"));
     }
     ours.push_str(END);
@@ -344,10 +305,7 @@ mod tests {
         let once = with_include("port = 1\n");
         assert_eq!(once, "port = 1\ninclude 'odoo-ha.conf'\n");
         assert_eq!(with_include(&once), once);
-        assert_eq!(
-            with_include(&format!("{once}port = 2\n\n")),
-            "port = 1\nport = 2\ninclude 'odoo-ha.conf'\n"
-        );
+        assert_eq!(with_include(&format!("{once}port = 2\n\n")), "port = 1\nport = 2\ninclude 'odoo-ha.conf'\n");
     }
 
     #[test]

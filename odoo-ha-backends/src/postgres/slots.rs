@@ -21,11 +21,8 @@ impl PostgresReplication {
 
     pub(super) async fn keep_slots_in(&self, session: &Session, members: &BTreeSet<MemberId>) -> Result<(), Error> {
         self.phase("keeping a slot for each member");
-        let wanted: BTreeSet<String> = members
-            .iter()
-            .filter(|member| **member != self.config.member)
-            .map(slot_name)
-            .collect();
+        let wanted: BTreeSet<String> =
+            members.iter().filter(|member| **member != self.config.member).map(slot_name).collect();
         let rows = session
             .rows(&format!(
                 "select slot_name, active, coalesce(wal_status, '') = 'lost' from pg_replication_slots \
@@ -39,17 +36,13 @@ impl PostgresReplication {
         }
         for (name, (active, lost)) in &present {
             if !active && (*lost || !wanted.contains(name)) {
-                session
-                    .row(&format!("select pg_drop_replication_slot('{name}')"))
-                    .await?;
+                session.row(&format!("select pg_drop_replication_slot('{name}')")).await?;
             }
         }
         for name in &wanted {
             if present.get(name).is_none_or(|(active, lost)| *lost && !active) {
                 // Reserved from now on, not from the first connection: WAL of the meantime is what a returning member needs.
-                session
-                    .row(&format!("select pg_create_physical_replication_slot('{name}', true)"))
-                    .await?;
+                session.row(&format!("select pg_create_physical_replication_slot('{name}', true)")).await?;
             }
         }
         self.advance_on_standby(session, &wanted).await

@@ -11,10 +11,7 @@ pub(super) fn render(standbys: &SynchronousStandbys, before: &[MemberId]) -> Str
     let list = |names: &BTreeSet<MemberId>| {
         let new = names.iter().filter(|name| !before.contains(name));
         let old = before.iter().filter(|name| names.contains(*name));
-        new.chain(old)
-            .map(|name| format!("\"{name}\""))
-            .collect::<Vec<_>>()
-            .join(", ")
+        new.chain(old).map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
     };
     match standbys {
         SynchronousStandbys::Nobody => String::new(),
@@ -71,9 +68,7 @@ mod tests {
     use super::*;
 
     fn names(list: &[&str]) -> BTreeSet<MemberId> {
-        list.iter()
-            .map(|name| MemberId::new(*name).expect("a valid name"))
-            .collect()
+        list.iter().map(|name| MemberId::new(*name).expect("a valid name")).collect()
     }
 
     #[test]
@@ -81,10 +76,7 @@ mod tests {
         for standbys in [
             SynchronousStandbys::Nobody,
             SynchronousStandbys::AllOf(names(&["a", "b"])),
-            SynchronousStandbys::AnyOf {
-                k: 1,
-                names: names(&["a", "b", "c"]),
-            },
+            SynchronousStandbys::AnyOf { k: 1, names: names(&["a", "b", "c"]) },
         ] {
             let text = render(&standbys, &[]);
             assert_eq!(parse(&text).map(|(parsed, _)| parsed), Some(standbys), "{text}");
@@ -93,14 +85,7 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_foreign() {
-        for text in [
-            "*",
-            "a",
-            "FIRST 1 (\"a\", \"b\")",
-            "ANY 3 (\"a\")",
-            "2 (a, b)",
-            "FIRST 1 (*)",
-        ] {
+        for text in ["*", "a", "FIRST 1 (\"a\", \"b\")", "ANY 3 (\"a\")", "2 (a, b)", "FIRST 1 (*)"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -108,10 +93,7 @@ mod tests {
     #[test]
     fn a_new_name_changes_every_priority() {
         let before = render(&SynchronousStandbys::AllOf(names(&["a", "c"])), &[]);
-        let after = render(
-            &SynchronousStandbys::AllOf(names(&["a", "b", "c"])),
-            &super::names(&before),
-        );
+        let after = render(&SynchronousStandbys::AllOf(names(&["a", "b", "c"])), &super::names(&before));
         assert_eq!(after, "FIRST 3 (\"b\", \"a\", \"c\")");
         for name in names(&["a", "b", "c"]) {
             assert_ne!(priority(&before, &name), priority(&after, &name));

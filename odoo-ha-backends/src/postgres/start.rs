@@ -62,12 +62,8 @@ impl PostgresReplication {
         let failed = |source| error::io("the server's log cannot be used", source);
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(self.data_dir()).current_dir(self.data_dir());
-        command
-            .stdout(Stdio::from(log.try_clone().map_err(failed)?))
-            .stderr(Stdio::from(log));
-        let mut child = command
-            .spawn()
-            .map_err(|source| self.programs.cannot_start("postgres", source))?;
+        command.stdout(Stdio::from(log.try_clone().map_err(failed)?)).stderr(Stdio::from(log));
+        let mut child = command.spawn().map_err(|source| self.programs.cannot_start("postgres", source))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let postmaster = pid.and_then(|pid| Postmaster::adopt(pid, self.data_dir()));
         // Waited for to its end, so that it never stays behind as a zombie; the task holds nothing of this object.
@@ -122,10 +118,8 @@ impl PostgresReplication {
         let begun = tokio::time::Instant::now();
         while instance.kill(&[self.data_dir(), self.programs.work_dir()]) > 0 {
             if begun.elapsed() > LEFTOVERS_TIMEOUT {
-                return Err(
-                    Error::new(ErrorKind::Unknown, "processes of an earlier run do not die of SIGKILL")
-                        .hint("they hang in the kernel, on a disk most likely"),
-                );
+                return Err(Error::new(ErrorKind::Unknown, "processes of an earlier run do not die of SIGKILL")
+                    .hint("they hang in the kernel, on a disk most likely"));
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
@@ -150,10 +144,7 @@ impl PostgresReplication {
         if order.term != memory.term {
             return Err(Error::new(
                 ErrorKind::Fenced,
-                format!(
-                    "the data of {} are of term {}, not {}",
-                    self.config.member, memory.term, order.term
-                ),
+                format!("the data of {} are of term {}, not {}", self.config.member, memory.term, order.term),
             ));
         }
         let wanted = self.wanted().await?.following(None).waiting_for(&order.synchronous);
@@ -183,19 +174,14 @@ impl PostgresReplication {
         }
         self.keep_slots_in(&session, &order.members).await?;
         self.in_force(&postmaster, &order.synchronous).await?;
-        Ok(Started {
-            lsn: row.lsn(1)?,
-            timeline: row.timeline_of_file(2)?,
-        })
+        Ok(Started { lsn: row.lsn(1)?, timeline: row.timeline_of_file(2)? })
     }
 
     async fn check_may_be_primary(&self, memory: &super::Memory) -> Result<(), Error> {
         self.check_data().await?;
         if memory.unfinished.is_some() {
-            return Err(
-                not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
-                    .hint("they are cloned anew when the member follows"),
-            );
+            return Err(not_ready("the data were left half-way by a rewind, a clone or a bootstrap")
+                .hint("they are cloned anew when the member follows"));
         }
         let dir = self.data_dir();
         let is_standby = dir.join("standby.signal").exists() || dir.join("recovery.signal").exists();
@@ -216,15 +202,10 @@ impl PostgresReplication {
                 "the data in {} are of PostgreSQL {found}, the programs of {major}",
                 dir.display()
             ))
-            .hint(format!(
-                "supported are versions {}; set bin_dir to those that fit the data",
-                supported()
-            ))),
+            .hint(format!("supported are versions {}; set bin_dir to those that fit the data", supported()))),
             None if files::is_empty_dir(&dir)? => Err(not_ready(format!("there are no data in {}", dir.display()))),
-            None => Err(
-                misconfigured(format!("{} is not empty and not a data directory", dir.display()))
-                    .hint("give an empty directory, or one that holds PG_VERSION"),
-            ),
+            None => Err(misconfigured(format!("{} is not empty and not a data directory", dir.display()))
+                .hint("give an empty directory, or one that holds PG_VERSION")),
         })
         .await
     }
@@ -242,19 +223,12 @@ impl PostgresReplication {
 pub(super) fn mark_standby(dir: &Path, owner: super::Owner) -> Result<(), Error> {
     files::remove(&dir.join("recovery.signal"))?;
     let signal = dir.join("standby.signal");
-    if signal.exists() {
-        Ok(())
-    } else {
-        files::write_durably(&signal, b"", owner)
-    }
+    if signal.exists() { Ok(()) } else { files::write_durably(&signal, b"", owner) }
 }
 
 /// Whether the postmaster of this number wrote to its pid file that it accepts connections.
 fn accepts_by_its_word(data_dir: &Path, pid: i32) -> bool {
-    let text = files::read(&data_dir.join("postmaster.pid"))
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let text = files::read(&data_dir.join("postmaster.pid")).ok().flatten().unwrap_or_default();
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(&pid.to_string()) && matches!(lines.nth(6), Some("ready" | "standby"))
 }

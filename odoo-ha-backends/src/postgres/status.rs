@@ -44,10 +44,7 @@ impl PostgresReplication {
         let memory = match tokio::time::timeout_at(deadline, self.recall_now()).await {
             Ok(memory) => memory?,
             Err(_) => {
-                return Err(Error::new(
-                    ErrorKind::Disk,
-                    "the disk of the data directory does not answer",
-                ));
+                return Err(Error::new(ErrorKind::Disk, "the disk of the data directory does not answer"));
             }
         };
         if let Some(postmaster) = self.postmaster() {
@@ -61,10 +58,7 @@ impl PostgresReplication {
         }
         match tokio::time::timeout_at(deadline, self.read_stopped(&memory)).await {
             Ok(status) => status,
-            Err(_) => Err(Error::new(
-                ErrorKind::Disk,
-                "the data directory could not be read in time",
-            )),
+            Err(_) => Err(Error::new(ErrorKind::Disk, "the data directory could not be read in time")),
         }
     }
 
@@ -80,14 +74,7 @@ impl PostgresReplication {
         };
         let row = session.row(SELF).await?;
         let in_recovery = row.is_true(0);
-        let mut status = self.known(
-            if in_recovery {
-                DatabaseState::Standby
-            } else {
-                DatabaseState::Primary
-            },
-            memory,
-        );
+        let mut status = self.known(if in_recovery { DatabaseState::Standby } else { DatabaseState::Primary }, memory);
         status.system_id = Some(SystemId(row.parse(1)?));
         status.synchronous = standby_names::parse(row.text(11)?).map(|(standbys, _)| standbys);
         status.standbys = standbys(&session).await?;
@@ -110,14 +97,7 @@ impl PostgresReplication {
 
     fn not_serving(&self, memory: &Memory) -> DatabaseStatus {
         let stopping = process::is_stopping(self.data_dir());
-        self.known(
-            if stopping {
-                DatabaseState::Unresponsive
-            } else {
-                DatabaseState::Starting
-            },
-            memory,
-        )
+        self.known(if stopping { DatabaseState::Unresponsive } else { DatabaseState::Starting }, memory)
     }
 
     /// What is known without asking the database.
@@ -145,11 +125,7 @@ impl PostgresReplication {
         }
         self.check_data().await?;
         let control = self.control().await?;
-        let state = if control.is_clean() {
-            DatabaseState::StoppedCleanly
-        } else {
-            DatabaseState::Crashed
-        };
+        let state = if control.is_clean() { DatabaseState::StoppedCleanly } else { DatabaseState::Crashed };
         let mut status = self.known(state, memory);
         status.system_id = Some(control.system_id);
         status.timeline = control.timeline();
@@ -163,11 +139,7 @@ impl PostgresReplication {
 
 /// Whom the standby is told to follow, from its own settings.
 fn upstream(row: &Row) -> Option<MemberId> {
-    if row.is_true(6) {
-        MemberId::new(row.get(7)?).ok()
-    } else {
-        None
-    }
+    if row.is_true(6) { MemberId::new(row.get(7)?).ok() } else { None }
 }
 
 async fn standbys(session: &Session) -> Result<BTreeMap<MemberId, StandbyStatus>, Error> {

@@ -25,8 +25,7 @@ impl PostgresReplication {
             match mode {
                 StopMode::Fast => self.stop_fast(&postmaster).await?,
                 StopMode::AtOnce { fast_for_ms } => {
-                    self.stop_at_once(&postmaster, Duration::from_millis(fast_for_ms), timeout)
-                        .await?;
+                    self.stop_at_once(&postmaster, Duration::from_millis(fast_for_ms), timeout).await?;
                 }
             }
         }
@@ -75,18 +74,10 @@ impl PostgresReplication {
     async fn how_it_stopped(&self) -> Result<Stopped, Error> {
         self.phase("reading where the log ends");
         if !self.data_dir().join("PG_VERSION").exists() || self.recall().await?.data_are_broken() {
-            return Ok(Stopped {
-                clean: false,
-                lsn: Lsn(0),
-                timeline: Timeline(0),
-            });
+            return Ok(Stopped { clean: false, lsn: Lsn(0), timeline: Timeline(0) });
         }
         let control = self.control().await?;
         let lsn = wal::end_of_stopped(&self.programs, self.data_dir(), &control, SMALL_PROGRAM_TIMEOUT).await?;
-        Ok(Stopped {
-            clean: control.is_clean(),
-            lsn,
-            timeline: control.timeline(),
-        })
+        Ok(Stopped { clean: control.is_clean(), lsn, timeline: control.timeline() })
     }
 }

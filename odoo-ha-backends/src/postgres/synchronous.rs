@@ -50,9 +50,7 @@ impl PostgresReplication {
         };
         self.phase("opening a session");
         let session = self.session(&postmaster).await?;
-        let row = session
-            .row("select pg_is_in_recovery(), current_setting('synchronous_standby_names')")
-            .await?;
+        let row = session.row("select pg_is_in_recovery(), current_setting('synchronous_standby_names')").await?;
         if row.is_true(0) {
             return Err(not_ready("the database is a standby: nobody waits for its standbys"));
         }
@@ -74,18 +72,13 @@ impl PostgresReplication {
         self.phase("waiting for every WAL sender to take the new value");
         self.taken_by_senders(&session, &before, text).await?;
         self.phase("waiting for the named standbys to flush what could have been acknowledged");
-        self.flushed_by(&session, &order.standbys, &standby_names::names(&before))
-            .await
+        self.flushed_by(&session, &order.standbys, &standby_names::names(&before)).await
     }
 
     fn begin_proof(&self, postmaster: &Postmaster, text: &str) {
         let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
         if proof.postmaster != postmaster.pid() || proof.text != text {
-            *proof = Proof {
-                postmaster: postmaster.pid(),
-                text: text.to_owned(),
-                ..Proof::default()
-            };
+            *proof = Proof { postmaster: postmaster.pid(), text: text.to_owned(), ..Proof::default() };
         }
     }
 
@@ -196,16 +189,7 @@ async fn senders(session: &Session) -> Result<BTreeMap<i32, Sender>, Error> {
             continue;
         };
         let (priority, flushed, counts, is_newer) = (row.parse(2)?, row.lsn(3)?, row.is_true(4), row.is_true(5));
-        found.insert(
-            row.parse(0)?,
-            Sender {
-                member,
-                priority,
-                flushed,
-                counts,
-                is_newer,
-            },
-        );
+        found.insert(row.parse(0)?, Sender { member, priority, flushed, counts, is_newer });
     }
     Ok(found)
 }

@@ -36,10 +36,8 @@ impl Owner {
         }
         let name = run_as.unwrap_or("postgres");
         match lookup(name)? {
-            Some((0, _)) => Err(
-                misconfigured(format!("PostgreSQL does not run as root, and user {name:?} is root"))
-                    .hint("name another user for PostgreSQL's programs"),
-            ),
+            Some((0, _)) => Err(misconfigured(format!("PostgreSQL does not run as root, and user {name:?} is root"))
+                .hint("name another user for PostgreSQL's programs")),
             Some((uid, gid)) => Ok(Self::Other { uid, gid }),
             None => Err(unknown(name)),
         }
@@ -86,10 +84,7 @@ fn lookup(name: &str) -> Result<Option<(u32, u32)>, Error> {
     if name.starts_with('-') {
         return Ok(None);
     }
-    let output = std::process::Command::new("/usr/bin/getent")
-        .args(["passwd", name])
-        .env_clear()
-        .output();
+    let output = std::process::Command::new("/usr/bin/getent").args(["passwd", name]).env_clear().output();
     match output {
         Ok(output) => Ok(find_line(&String::from_utf8_lossy(&output.stdout), name)),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -29,11 +29,8 @@ pub(super) async fn end_of_stopped(
             let (timeline, start, segment) = (control.checkpoint_timeline, control.checkpoint, control.segment_bytes);
             let length = record_length(programs, data_dir, timeline, start, segment, timeout).await?;
             let length = length.ok_or_else(|| {
-                malformed(format!(
-                    "the shutdown checkpoint at {} cannot be read from the log",
-                    control.checkpoint
-                ))
-                .hint("the log's files are damaged or missing: clone this member anew")
+                malformed(format!("the shutdown checkpoint at {} cannot be read from the log", control.checkpoint))
+                    .hint("the log's files are damaged or missing: clone this member anew")
             })?;
             Ok(end_of_record(control.checkpoint, length, control.segment_bytes))
         }
@@ -53,21 +50,9 @@ pub(super) async fn record_length(
     timeout: Duration,
 ) -> Result<Option<u64>, Error> {
     let first_file = data_dir.join("pg_wal").join(file_name(timeline, start, segment_bytes));
-    let (dir, timeline, start) = (
-        data_dir.join("pg_wal").to_string_lossy().into_owned(),
-        timeline.to_string(),
-        start.to_string(),
-    );
-    let arguments = [
-        "--path",
-        &dir,
-        "--timeline",
-        &timeline,
-        "--start",
-        &start,
-        "--limit",
-        "1",
-    ];
+    let (dir, timeline, start) =
+        (data_dir.join("pg_wal").to_string_lossy().into_owned(), timeline.to_string(), start.to_string());
+    let arguments = ["--path", &dir, "--timeline", &timeline, "--start", &start, "--limit", "1"];
     let output = programs.ask("pg_waldump", &arguments, timeout).await?;
     let length = output.stdout.lines().find_map(total_length);
     // Only its own words prove that nothing complete is there: it may also have failed to read. A record that goes on in a segment
@@ -75,10 +60,7 @@ pub(super) async fn record_length(
     let says = |words: &str| output.stderr.contains(words);
     let nothing_there = says("could not find a valid record") || says("error in WAL record");
     if length.is_none() && !nothing_there && !(says("could not find file") && first_file.exists()) {
-        return Err(malformed(format!(
-            "the log at {start} cannot be read: {}",
-            telling_line(&output.stderr)
-        )));
+        return Err(malformed(format!("the log at {start} cannot be read: {}", telling_line(&output.stderr))));
     }
     Ok(length)
 }
@@ -108,11 +90,7 @@ fn end_of_record(start: Lsn, length: u64, segment_bytes: u64) -> Lsn {
         }
         left -= room;
         position += room;
-        position += if position.is_multiple_of(segment_bytes) {
-            SEGMENT_HEADER_BYTES
-        } else {
-            PAGE_HEADER_BYTES
-        };
+        position += if position.is_multiple_of(segment_bytes) { SEGMENT_HEADER_BYTES } else { PAGE_HEADER_BYTES };
     }
 }
 

@@ -38,7 +38,13 @@ enum Found {
 
 /// Makes sure that the file is one of ours, of a version that we know; makes an empty one so.
 pub(super) fn prepare(connection: &mut Connection, deadline: Instant) -> Result<(), Error> {
-    if matches!(look(connection)?, Found::Empty) {
+    let found = {
+        // In one transaction: another process may be making the file, and half of that looks like a foreign one.
+        let failed = |error| translate(error, "the store's file could not be read");
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+        look(&transaction)?
+    };
+    if matches!(found, Found::Empty) {
         write_ahead(connection, deadline)?;
         create(connection)?;
     }
@@ -54,9 +60,9 @@ fn look(connection: &Connection) -> Result<Found, Error> {
             .query_row(sql, [], |row| row.get::<_, i64>(0))
             .map_err(|error| translate(error, "the store's file could not be read"))
     };
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let application = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
-    let tables = number("SELECT count(*) FROM sqlite_schema")?;
     if application == 0 && version == 0 && tables == 0 {
         return Ok(Found::Empty);
     }

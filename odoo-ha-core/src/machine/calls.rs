@@ -20,7 +20,7 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 const REMEMBER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two tries of what failed against the store.
 pub(super) const STORE_RETRY: Duration = Duration::from_millis(250);
-/// The leader's memo may be this many renewals behind: a restored store is noticed all the same, and the disk is spared.
+/// The memo may be this many renewals behind: a restored store is noticed all the same, and the disk is spared.
 const MARKS_BETWEEN_MEMOS: u64 = 16;
 
 /// A read under way.
@@ -175,6 +175,14 @@ impl Machine {
                 || mark.sequence >= self.memo_wanted.mark.sequence + MARKS_BETWEEN_MEMOS;
             if due {
                 self.memo_wanted.mark = self.memo_wanted.mark.max(mark);
+            }
+        }
+        // A standby's, too: a store that forgot who was counted must not make it leader.
+        if let (true, Some(leader), Some(sync)) = (self.store_is_usable(), &self.view.leader, &self.view.sync) {
+            let (mark, counted) = (leader.record.mark, sync.record.mark);
+            let known = self.memo_wanted.mark;
+            if counted > known || (mark.term == known.term && mark.sequence >= known.sequence + MARKS_BETWEEN_MEMOS) {
+                self.memo_wanted.mark = known.max(mark);
             }
         }
         if self.memo_wanted == self.memo || self.remembering.is_some() || self.remember_again_at > self.now {

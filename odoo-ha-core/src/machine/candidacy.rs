@@ -380,15 +380,21 @@ impl Machine {
 
     /// Members that can be expected to vote soon.
     fn electorate(&self) -> Vec<MemberId> {
-        let leader = self.view.holder().cloned();
+        let (Some(leader), Some(sync)) = (&self.view.leader, &self.view.sync) else { return Vec::new() };
         self.view
             .members
             .iter()
             .filter(|(member, seen)| {
-                Some(*member) != leader.as_ref()
-                    && seen.record.streams_from.is_some()
-                    && !seen.record.tags.nofailover
-                    && !seen.record.leaving
+                let record = &seen.record;
+                let counts = match sync.record.rule {
+                    ElectionRule::Synchronous => sync.record.names.contains_key(*member),
+                    ElectionRule::Asynchronous => record.data_term == leader.record.mark.term,
+                };
+                Some(*member) != leader.record.holder.as_ref()
+                    && **member != sync.record.leader
+                    && counts
+                    && !record.tags.nofailover
+                    && !record.leaving
             })
             .map(|(member, _)| member.clone())
             .collect()
@@ -396,7 +402,7 @@ impl Machine {
 
     fn take_over(&mut self, against: LeaderRef, vote: VoteRecord, since: Moment) {
         let take_over = TakeOver { vote: Some(vote), since, ..TakeOver::of_unfinished(against, self.now) };
-        self.go(State::TakingOver(take_over), Cause::BestVote);
+        self.go(State::TakingOver(Box::new(take_over)), Cause::BestVote);
     }
 
     pub(super) fn taking_over(&mut self) -> bool {
@@ -656,7 +662,10 @@ impl Machine {
     /// When nobody else can hold what hangs on belief any more (protocol rules 35 and 42).
     fn others_are_harmless_at(&self) -> Moment {
         let Some(address) = &self.config.address else { return self.now };
-        let State::TakingOver(TakeOver { against: Some(_), .. }) = &self.state else { return self.now };
+        let takes_over = matches!(&self.state, State::TakingOver(take_over) if take_over.against.is_some());
+        if !takes_over {
+            return self.now;
+        }
         if address.fences_by_term && address.moves_authoritatively {
             return self.now;
         }

@@ -108,7 +108,7 @@ impl Faces {
         Self {
             address: config.address.map(|_| Face::new(now)),
             services: config.services.then(|| Face::new(now)),
-            files: config.filestore.then(|| Files { role: FilesRole::Unsure, going: None, again_at: now }),
+            files: config.filestore.then_some(Files { role: FilesRole::Unsure, going: None, again_at: now }),
             dog: config.watchdog.map(|_| Dog {
                 leash: Leash::Unsure,
                 feeding: None,

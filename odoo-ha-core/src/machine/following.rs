@@ -81,7 +81,7 @@ impl Machine {
         if state == DatabaseState::Unresponsive || self.hold_off_until > self.now {
             return false;
         }
-        self.go(State::TakingOver(TakeOver::of_nothing(self.now)), Cause::NoCluster);
+        self.go(State::TakingOver(Box::new(TakeOver::of_nothing(self.now))), Cause::NoCluster);
         true
     }
 
@@ -131,7 +131,7 @@ impl Machine {
         if !fits {
             return false;
         }
-        self.go(State::TakingOver(TakeOver::of_unfinished(against, self.now)), Cause::BeginnerSilent);
+        self.go(State::TakingOver(Box::new(TakeOver::of_unfinished(against, self.now))), Cause::BeginnerSilent);
         true
     }
 

@@ -125,6 +125,9 @@ pub struct Machine {
     publish_again_at: Moment,
     asking: Option<(CallId, String)>,
     answered: BTreeSet<String>,
+    /// The open wish, and when it was first looked at.
+    asked: Option<(String, Moment)>,
+    observed_at: Moment,
     penalty: u32,
 
     reinit: bool,
@@ -184,6 +187,8 @@ impl Machine {
             publish_again_at: now,
             asking: None,
             answered: BTreeSet::new(),
+            asked: None,
+            observed_at: now,
             penalty: 0,
             reinit: false,
             recover: false,

@@ -195,6 +195,7 @@ impl Machine {
         }
         let busy = self.running.is_some();
         let state = status.state;
+        self.observed_at = self.now;
         self.previous_lsn = self.database.as_ref().map_or(status.lsn, |before| before.lsn);
         self.database = Some(status);
         if state == DatabaseState::Unresponsive {

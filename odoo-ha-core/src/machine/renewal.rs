@@ -130,7 +130,13 @@ impl Machine {
         if !serves {
             return Lsn(0);
         }
-        let names = self.view.sync.as_ref().map(|seen| seen.record.members()).unwrap_or_default();
+        let mut names = self.view.sync.as_ref().map(|seen| seen.record.members()).unwrap_or_default();
+        if let Some(SyncStep::Tightening { then } | SyncStep::Recording { draft: then }) =
+            self.reign.as_ref().map(|reign| &reign.sync_step)
+        {
+            // One who is just being named counts from the record that names it: what is published with it must be on it.
+            names.extend(then.names.keys().cloned());
+        }
         let flushed = names.iter().map(|name| database.standbys.get(name).map_or(Lsn(0), |standby| standby.flushed));
         flushed.fold(database.lsn, Lsn::min)
     }

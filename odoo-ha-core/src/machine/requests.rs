@@ -140,9 +140,26 @@ impl Machine {
     fn switch_over(&mut self, named: Option<MemberId>) -> bool {
         match self.switchover_target(named.as_ref()) {
             Ok(target) => self.begin_hand_over(target),
+            Err(_) if !self.looked_since_asked() => {
+                // The last look at the standbys may be older than the wish.
+                false
+            }
             Err(why) => {
                 self.refuse_request(&why);
                 self.answer_request(RequestOutcome::Refused(why));
+                false
+            }
+        }
+    }
+
+    /// Whether the database was looked at after the open wish was first seen; sees to it that it is.
+    fn looked_since_asked(&mut self) -> bool {
+        let Some(id) = self.view.request.as_ref().map(|seen| seen.record.id.clone()) else { return true };
+        match &self.asked {
+            Some((asked, at)) if *asked == id => self.observed_at > *at,
+            _ => {
+                self.asked = Some((id, self.now));
+                self.next_observation = self.now;
                 false
             }
         }

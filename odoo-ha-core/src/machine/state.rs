@@ -98,7 +98,7 @@ pub(super) enum State {
     Suspecting { against: LeaderRef, read: CallId },
     Freezing { against: LeaderRef, step: FreezeStep },
     Voting { against: LeaderRef, vote: VoteRecord, since: Moment, recheck: Option<Recheck> },
-    TakingOver(TakeOver),
+    TakingOver(Box<TakeOver>),
     Resuming,
     Promoting,
     Leading,

@@ -74,18 +74,20 @@ impl Machine {
             let sentence = format!("{member} is silent and is no longer waited for");
             self.tell(EventKind::StandbyDropped { member }, sentence);
             self.record(SyncDraft::of(sync).with_names(names));
-        } else if let Some((member, data)) = add {
+            return;
+        }
+        if let Some((member, data)) = add {
             let mut names = sync.names.clone();
             names.insert(member, data);
             let then = SyncDraft::of(sync).with_names(names);
             if let Some(reign) = &mut self.reign {
                 reign.sync_step = SyncStep::Tightening { then };
             }
-        } else if self.reign.as_ref().is_some_and(|r| r.standbys_in_force.as_ref() != Some(&self.standbys_by_record()))
-        {
-            if let Some(reign) = &mut self.reign {
-                reign.sync_step = SyncStep::Loosening;
-            }
+            return;
+        }
+        let by_record = self.standbys_by_record();
+        if let Some(reign) = self.reign.as_mut().filter(|reign| reign.standbys_in_force.as_ref() != Some(&by_record)) {
+            reign.sync_step = SyncStep::Loosening;
         }
     }
 

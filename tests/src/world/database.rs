@@ -32,6 +32,8 @@ pub struct Database {
     pub was_primary: bool,
     /// It does not answer.
     pub hung: bool,
+    /// A fast shutdown does not end in time.
+    pub slow_shutdown: bool,
 }
 
 impl Database {
@@ -49,6 +51,7 @@ impl Database {
             synchronous: SynchronousStandbys::Nobody,
             was_primary: false,
             hung: false,
+            slow_shutdown: false,
         }
     }
 

@@ -43,8 +43,8 @@ pub struct Node {
     pub cut_from_store: bool,
     /// The node cannot be reached by other nodes' databases.
     pub cut_from_peers: bool,
-    /// The watchdog's deadline.
-    pub watchdog: Option<Option<Duration>>,
+    /// The watchdog's deadline, and which start of the agent fed it last.
+    pub watchdog: Option<(Option<Duration>, u64)>,
     /// Promotion fails.
     pub promotion_fails: bool,
     waiting: Vec<Input>,
@@ -98,6 +98,10 @@ pub struct World {
     next_id: u64,
     pending: Vec<(MemberId, usize, u64)>,
     looks: u64,
+    /// Agents that a watchdog killed, and when their supervisor starts them again.
+    restarts: BTreeMap<MemberId, Duration>,
+    /// Agents that a watchdog killed are started again after this.
+    pub supervised: Option<Duration>,
     wakes: BTreeMap<MemberId, Duration>,
     ticks: bool,
 }
@@ -134,6 +138,8 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             looks: 0,
+            restarts: BTreeMap::new(),
+            supervised: None,
             wakes: BTreeMap::new(),
             ticks: false,
         };
@@ -250,6 +256,25 @@ impl World {
         self.hand(name, Input::Time);
     }
 
+    /// Hands a machine what it would be told by its own node.
+    pub fn input(&mut self, name: &MemberId, input: Input) {
+        self.hand(name, input);
+    }
+
+    /// Every watch breaks, so that everybody reads the store anew.
+    pub fn refresh_everybody(&mut self) {
+        let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
+        for name in names {
+            self.hand(&name, Input::WatchLost);
+        }
+    }
+
+    /// Somebody foreign writes to the store.
+    pub fn put_raw(&mut self, key: odoo_ha_core::store::Key, value: Vec<u8>) {
+        let (revision, changes) = self.store.put_raw(key, value);
+        self.tell_watchers(revision, &changes);
+    }
+
     /// Asks for something on a member.
     pub fn command(&mut self, name: &MemberId, command: Command) {
         self.hand(name, Input::Command(command));
@@ -293,13 +318,19 @@ impl World {
     /// Everybody else streams from the leader, and (synchronous) is waited for.
     pub fn whole(&self) -> bool {
         let Some(leader) = self.leader() else { return false };
-        let named = &self.node(&leader).database.synchronous;
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
+        let Some(record) = self.store.sync_record() else { return false };
+        let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
         self.nodes.iter().all(|(name, node)| {
+            let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
             *name == leader
                 || (node.database.streaming
+                    && says
                     && node.database.upstream.as_ref() == Some(&leader)
-                    && (asynchronous || node.config.tags.nosync || node.config.tags.nofailover || named.names(name)))
+                    && (asynchronous
+                        || node.config.tags.nosync
+                        || node.config.tags.nofailover
+                        || record.names.contains_key(name)))
         })
     }
 
@@ -545,12 +576,25 @@ impl World {
         for name in names {
             let node = self.node(&name);
             let acts_before = node.config.watchdog.unwrap_or_default();
-            if let Some(Some(deadline)) = node.watchdog
+            if let Some((Some(deadline), fed_by)) = node.watchdog
                 && deadline <= self.now + acts_before
             {
                 self.node_mut(&name).watchdog = None;
-                self.kill_agent(&name);
+                if self.node(&name).incarnation == fed_by {
+                    self.kill_agent(&name);
+                }
                 self.kill_database(&name);
+                if let Some(wait) = self.supervised {
+                    self.restarts.insert(name, self.now + wait);
+                }
+            }
+        }
+        let due: Vec<MemberId> =
+            self.restarts.iter().filter(|(_, at)| **at <= self.now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.restarts.remove(&name);
+            if self.node(&name).machine.is_none() {
+                self.start_agent(&name);
             }
         }
     }

@@ -131,7 +131,7 @@ impl World {
             Order::LookAtAddress => Ok(Answer::AddressHere(self.node(name).address)),
             Order::ArmWatchdog { deadline, .. } | Order::FeedWatchdog { deadline, .. } => {
                 let deadline = deadline.map(|at| at.since_origin());
-                self.node_mut(name).watchdog = Some(deadline);
+                self.node_mut(name).watchdog = Some((deadline, incarnation));
                 Ok(Answer::Done)
             }
             Order::DisarmWatchdog => {
@@ -197,7 +197,7 @@ impl World {
             }
             DatabaseOrder::Checkpoint | DatabaseOrder::KeepSlots(_) => Ok(DatabaseAnswer::Done),
             DatabaseOrder::Stop(mode) => {
-                let slow = self.node(name).database.hung && *mode == StopMode::Fast;
+                let slow = self.node(name).database.slow_shutdown && *mode == StopMode::Fast;
                 if slow {
                     return Err(Failure::new(ErrorKind::Unknown, "did not stop in time"));
                 }

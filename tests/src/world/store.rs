@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use odoo_ha_core::error::{ErrorKind, Failure};
+use odoo_ha_core::member::ClusterId;
+use odoo_ha_core::records::{HistoryRecord, Record, SyncRecord, decode};
 use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
 
 /// The store's content.
@@ -51,6 +53,21 @@ impl Store {
         let entry = Entry { version: Version(self.revision), value };
         self.entries.insert(key.clone(), entry.clone());
         (Revision(self.revision), vec![Change { key, entry: Some(entry) }])
+    }
+
+    fn record<R: Record>(&self, key: &Key) -> Option<R> {
+        let cluster = ClusterId::new("world").ok()?;
+        self.entries.get(key).and_then(|entry| decode(&cluster, key, &entry.value).ok())
+    }
+
+    /// Which votes suffice, as it stands.
+    pub fn sync_record(&self) -> Option<SyncRecord> {
+        self.record(&Key::sync())
+    }
+
+    /// The reigns.
+    pub fn history_record(&self) -> Option<HistoryRecord> {
+        self.record(&Key::history())
     }
 
     /// Goes back to an older content, as a restored backup does.

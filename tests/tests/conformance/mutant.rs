@@ -263,7 +263,7 @@ impl DcsWatch for MutantWatch {
             let mut event = self.inner.next().await?;
             self.events += 1;
             match (self.fault, &mut event) {
-                (Fault::WatchSkips, _) if self.events % 3 == 0 => continue,
+                (Fault::WatchSkips, _) if self.events.is_multiple_of(3) => continue,
                 (Fault::WatchForgets, _) => tokio::task::yield_now().await,
                 (Fault::WatchRepeats, event) => self.again = Some(event.clone()),
                 (Fault::WatchReverses, WatchEvent::Changed { changes, .. }) => changes.reverse(),

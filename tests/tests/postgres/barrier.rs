@@ -20,16 +20,8 @@ async fn after_the_barrier_a_commit_waits_for_the_named() {
     a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
     println!("barrier from nobody to one: {} ms", clock.elapsed().as_millis());
     let status = a.status(LONG).await.unwrap();
-    assert!(
-        status
-            .standbys
-            .get(&id("b"))
-            .is_some_and(|b| b.synchronous && b.streaming)
-    );
-    assert_eq!(
-        value(&writer, "show synchronous_standby_names").await,
-        "FIRST 1 (\"b\")"
-    );
+    assert!(status.standbys.get(&id("b")).is_some_and(|b| b.synchronous && b.streaming));
+    assert_eq!(value(&writer, "show synchronous_standby_names").await, "FIRST 1 (\"b\")");
     writer.batch_execute("insert into t values (1)").await.unwrap();
     assert!(b.status(LONG).await.unwrap().lsn >= a.status(LONG).await.unwrap().lsn);
 
@@ -37,11 +29,7 @@ async fn after_the_barrier_a_commit_waits_for_the_named() {
     let waiting = tokio::spawn(async move { writer.batch_execute("insert into t values (2)").await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!waiting.is_finished(), "nobody acknowledges");
-    let nobody = SynchronousOrder {
-        term: Term(1),
-        standbys: SynchronousStandbys::Nobody,
-        barrier: false,
-    };
+    let nobody = SynchronousOrder { term: Term(1), standbys: SynchronousStandbys::Nobody, barrier: false };
     a.set_synchronous(&nobody, LONG).await.unwrap();
     waiting.await.unwrap().unwrap();
 }
@@ -50,20 +38,14 @@ async fn after_the_barrier_a_commit_waits_for_the_named() {
 async fn a_barrier_is_not_reached_without_the_named() {
     let place = Place::new();
     let (a, _b, _) = pair(&place).await;
-    let error = a
-        .set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1))
-        .await
-        .unwrap_err();
+    let error = a.set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotReady);
     assert_eq!(
         a.status(LONG).await.unwrap().synchronous,
         Some(SynchronousStandbys::all_of(ids(&["b", "c"]))),
         "it stays set"
     );
-    assert_eq!(
-        a.set_synchronous(&all_of(0, &["b"]), LONG).await.unwrap_err().kind(),
-        ErrorKind::Fenced
-    );
+    assert_eq!(a.set_synchronous(&all_of(0, &["b"]), LONG).await.unwrap_err().kind(), ErrorKind::Fenced);
 }
 
 #[tokio::test]
@@ -89,18 +71,10 @@ async fn a_barrier_waits_for_a_busy_wal_sender() {
 
     // The sender to b sleeps: whether it has taken the new value cannot be known.
     let client = place.client("a").await;
-    let pid: i32 = value(
-        &client,
-        "select pid from pg_stat_replication where application_name = 'b'",
-    )
-    .await
-    .parse()
-    .unwrap();
+    let pid: i32 =
+        value(&client, "select pid from pg_stat_replication where application_name = 'b'").await.parse().unwrap();
     signal(pid, Signal::STOP);
-    let error = a
-        .set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1))
-        .await
-        .unwrap_err();
+    let error = a.set_synchronous(&all_of(1, &["b", "c"]), Duration::from_secs(1)).await.unwrap_err();
     assert!(error.to_string().contains("WAL sender"), "{error}");
     signal(pid, Signal::CONT);
     a.set_synchronous(&all_of(1, &["b", "c"]), LONG).await.unwrap();
@@ -112,13 +86,7 @@ async fn a_repeated_barrier_disturbs_nobody() {
     let place = Place::new();
     let (a, _b, _) = pair(&place).await;
     let client = place.client("a").await;
-    let sender = async || {
-        value(
-            &client,
-            "select pid from pg_stat_replication where application_name = 'b'",
-        )
-        .await
-    };
+    let sender = async || value(&client, "select pid from pg_stat_replication where application_name = 'b'").await;
     a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
     let before = sender().await;
     for _ in 0..3 {
@@ -129,10 +97,6 @@ async fn a_repeated_barrier_disturbs_nobody() {
     assert_eq!(sender().await, before);
     // Another agent knows of no proof: it makes the sender start anew.
     drop(a);
-    place
-        .member("a")
-        .set_synchronous(&all_of(1, &["b"]), LONG)
-        .await
-        .unwrap();
+    place.member("a").set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
     assert_ne!(sender().await, before);
 }

@@ -16,10 +16,7 @@ async fn a_new_cluster_serves_and_is_found_again() {
     let begun = bootstrap(&a).await;
     let status = a.status(LONG).await.unwrap();
     assert_eq!(status.state, DatabaseState::Primary);
-    assert_eq!(
-        (status.system_id, status.data_id.as_ref()),
-        (Some(begun.system_id), Some(&begun.data_id))
-    );
+    assert_eq!((status.system_id, status.data_id.as_ref()), (Some(begun.system_id), Some(&begun.data_id)));
     assert_eq!((status.term, status.timeline), (Term(1), Timeline(1)));
     assert_eq!(status.synchronous, Some(SynchronousStandbys::Nobody));
     assert_eq!(status.weaknesses, Vec::<String>::new());
@@ -27,47 +24,25 @@ async fn a_new_cluster_serves_and_is_found_again() {
     let pid = a.postmaster_pid();
     drop(a);
     let again = place.member("a");
-    assert_eq!(
-        again.postmaster_pid(),
-        pid,
-        "the database outlives the agent and is adopted"
-    );
+    assert_eq!(again.postmaster_pid(), pid, "the database outlives the agent and is adopted");
     assert_eq!(again.status(LONG).await.unwrap().state, DatabaseState::Primary);
-    let order = StartPrimaryOrder {
-        term: Term(1),
-        synchronous: SynchronousStandbys::Nobody,
-        members: ids(&["a", "b"]),
-    };
+    let order =
+        StartPrimaryOrder { term: Term(1), synchronous: SynchronousStandbys::Nobody, members: ids(&["a", "b"]) };
     again.start_primary(&order, LONG).await.unwrap();
     assert_eq!(again.postmaster_pid(), pid, "what runs is not started again");
     let client = place.client("a").await;
-    assert_eq!(
-        crate::support::rows(&client, "select slot_name from pg_replication_slots").await,
-        ["odoo_ha_b"]
-    );
+    assert_eq!(crate::support::rows(&client, "select slot_name from pg_replication_slots").await, ["odoo_ha_b"]);
 }
 
 #[tokio::test]
 async fn a_bootstrap_asks_before_it_takes_data() {
     let place = Place::new();
     let a = place.member("a");
-    let adopt = BootstrapOrder {
-        term: Term(3),
-        adopt: true,
-    };
+    let adopt = BootstrapOrder { term: Term(3), adopt: true };
     let error = a.bootstrap(&adopt, LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
     let begun = bootstrap(&a).await;
-    let error = a
-        .bootstrap(
-            &BootstrapOrder {
-                term: Term(3),
-                adopt: false,
-            },
-            LONG,
-        )
-        .await
-        .unwrap_err();
+    let error = a.bootstrap(&BootstrapOrder { term: Term(3), adopt: false }, LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
     assert!(error.to_string().contains("adopt"), "{error}");
     let adopted = a.bootstrap(&adopt, LONG).await.unwrap();
@@ -82,15 +57,7 @@ async fn a_bootstrap_that_was_broken_off_is_begun_again() {
     let a = place.member("a");
     for cut_after_ms in [1, 40, 400, 900] {
         let time = std::time::Duration::from_millis(cut_after_ms);
-        let _cut = a
-            .bootstrap(
-                &BootstrapOrder {
-                    term: Term(1),
-                    adopt: false,
-                },
-                time,
-            )
-            .await;
+        let _cut = a.bootstrap(&BootstrapOrder { term: Term(1), adopt: false }, time).await;
         if a.status(LONG).await.unwrap().term == Term(1) {
             return;
         }
@@ -105,12 +72,7 @@ async fn a_standby_is_cloned_and_streams() {
     let begun_at = std::time::Instant::now();
     let (a, b, begun) = pair(&place).await;
     println!("bootstrap and clone: {} ms", begun_at.elapsed().as_millis());
-    place
-        .client("a")
-        .await
-        .batch_execute("create table t (n int); insert into t values (1)")
-        .await
-        .unwrap();
+    place.client("a").await.batch_execute("create table t (n int); insert into t values (1)").await.unwrap();
     crate::support::streaming(&a, "b").await;
     let status = b.status(LONG).await.unwrap();
     assert_eq!(status.state, DatabaseState::Standby);
@@ -122,10 +84,7 @@ async fn a_standby_is_cloned_and_streams() {
         b.status(LONG).await.unwrap().replayed >= a.status(LONG).await.unwrap().lsn
     })
     .await;
-    assert_eq!(
-        crate::support::value(&place.client("b").await, "select n from t").await,
-        "1"
-    );
+    assert_eq!(crate::support::value(&place.client("b").await, "select n from t").await, "1");
 }
 
 #[tokio::test]
@@ -135,30 +94,13 @@ async fn a_primary_starts_only_under_its_own_term() {
     for member in [&a, &b] {
         member.stop(StopMode::Fast, LONG).await.unwrap();
     }
-    let order = |term| StartPrimaryOrder {
-        term: Term(term),
-        synchronous: SynchronousStandbys::Nobody,
-        members: ids(&[]),
-    };
-    assert_eq!(
-        a.start_primary(&order(2), LONG).await.unwrap_err().kind(),
-        ErrorKind::Fenced
-    );
+    let order =
+        |term| StartPrimaryOrder { term: Term(term), synchronous: SynchronousStandbys::Nobody, members: ids(&[]) };
+    assert_eq!(a.start_primary(&order(2), LONG).await.unwrap_err().kind(), ErrorKind::Fenced);
     assert_eq!(a.status(LONG).await.unwrap().state, DatabaseState::StoppedCleanly);
-    assert_eq!(
-        b.start_primary(&order(1), LONG).await.unwrap_err().kind(),
-        ErrorKind::NotReady
-    );
+    assert_eq!(b.start_primary(&order(1), LONG).await.unwrap_err().kind(), ErrorKind::NotReady);
     let synchronous = SynchronousStandbys::all_of(ids(&["b"]));
-    a.start_primary(
-        &StartPrimaryOrder {
-            synchronous: synchronous.clone(),
-            ..order(1)
-        },
-        LONG,
-    )
-    .await
-    .unwrap();
+    a.start_primary(&StartPrimaryOrder { synchronous: synchronous.clone(), ..order(1) }, LONG).await.unwrap();
     assert_eq!(a.status(LONG).await.unwrap().synchronous, Some(synchronous));
 }
 
@@ -167,25 +109,14 @@ async fn members_stream_clone_and_rewind_with_a_password() {
     use odoo_ha_backends::postgres::Password;
     const SECRET: &str = "it's : a \\ secret";
     let place = Place::new();
-    let member = |name| {
-        place
-            .config(name)
-            .password(Password::new(SECRET))
-            .parameter("log_statement", "all")
-            .build()
-            .unwrap()
-    };
+    let member =
+        |name| place.config(name).password(Password::new(SECRET)).parameter("log_statement", "all").build().unwrap();
     let (a, b) = (member("a"), member("b"));
     let begun = bootstrap(&a).await;
     b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
     crate::support::streaming(&a, "b").await;
     b.freeze(LONG).await.unwrap();
-    place
-        .client("a")
-        .await
-        .batch_execute("create table t (n int)")
-        .await
-        .unwrap();
+    place.client("a").await.batch_execute("create table t (n int)").await.unwrap();
     crate::support::kill(&a).await;
     crate::support::take_over(&b, &begun, 2, 2).await;
     let mut order = place.order(begun.system_id, "b", 2, 2);
@@ -198,18 +129,10 @@ async fn members_stream_clone_and_rewind_with_a_password() {
         assert!(log.contains("pg_promote") || name == "a", "statements are logged");
         assert!(!log.contains("secret"), "the password is in the log of {name}");
         let settings = std::fs::read_to_string(place.data_dir(name).join("odoo-ha.conf")).unwrap();
-        assert!(
-            !settings.contains("secret"),
-            "the password is in the settings of {name}"
-        );
+        assert!(!settings.contains("secret"), "the password is in the settings of {name}");
     }
     let wrong = place.config("c").password(Password::new("wrong")).build().unwrap();
     let error = wrong.follow(&order, LONG).await.unwrap_err();
-    assert_eq!(
-        error.kind(),
-        odoo_ha_core::error::ErrorKind::Denied,
-        "{}",
-        error.chain()
-    );
+    assert_eq!(error.kind(), odoo_ha_core::error::ErrorKind::Denied, "{}", error.chain());
     assert!(!format!("{error:?} {wrong:?}").contains("wrong\""));
 }

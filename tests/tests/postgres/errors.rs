@@ -12,9 +12,7 @@ use crate::support::{LONG, Place, bootstrap, id, kill, pair};
 
 #[track_caller]
 fn misconfigured<T>(result: Result<T, Error>, words: &str) {
-    let Err(error) = result else {
-        panic!("it was accepted; expected {words:?}")
-    };
+    let Err(error) = result else { panic!("it was accepted; expected {words:?}") };
     let text = error.to_string();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{text}");
     assert!(text.contains(words), "{text:?} does not say {words:?}");
@@ -44,39 +42,17 @@ async fn no_postgresql_or_the_wrong_one_is_named() {
 async fn a_config_that_cannot_work_is_refused() {
     let place = Place::new();
     misconfigured(place.config("a").networks(["10.0.0.0/24"]).build(), "password");
-    misconfigured(
-        place
-            .config("a")
-            .networks(["10.0.0.0/240"])
-            .password(Password::new("x"))
-            .build(),
-        "10.0.0.0/240",
-    );
-    misconfigured(
-        place.config("a").parameter("primary_conninfo", "x").build(),
-        "primary_conninfo",
-    );
-    misconfigured(
-        place.config("a").socket_dir(place.path().join("x".repeat(120))).build(),
-        "socket_dir",
-    );
+    misconfigured(place.config("a").networks(["10.0.0.0/240"]).password(Password::new("x")).build(), "10.0.0.0/240");
+    misconfigured(place.config("a").parameter("primary_conninfo", "x").build(), "primary_conninfo");
+    misconfigured(place.config("a").socket_dir(place.path().join("x".repeat(120))).build(), "socket_dir");
     if rustix::process::geteuid().is_root() {
-        misconfigured(
-            place.config("a").run_as("nobody_of_that_name").build(),
-            "nobody_of_that_name",
-        );
+        misconfigured(place.config("a").run_as("nobody_of_that_name").build(), "nobody_of_that_name");
         misconfigured(place.config("a").run_as("root").build(), "root");
         let closed = place.path().join("closed");
         std::fs::create_dir(&closed).unwrap();
         std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let endpoint = Endpoint {
-            host: "127.0.0.1".into(),
-            port: 1,
-        };
-        misconfigured(
-            PostgresConfig::new(id("a"), closed.join("data"), endpoint).build(),
-            "may not enter",
-        );
+        let endpoint = Endpoint { host: "127.0.0.1".into(), port: 1 };
+        misconfigured(PostgresConfig::new(id("a"), closed.join("data"), endpoint).build(), "may not enter");
     }
     let first = place.member("a");
     misconfigured(place.config("a").build(), "another agent");
@@ -91,28 +67,8 @@ async fn a_directory_of_something_else_is_left_alone() {
     std::fs::write(place.data_dir("a").join("holiday.jpg"), "x").unwrap();
     let a = place.member("a");
     misconfigured(a.status(LONG).await, "not a data directory");
-    misconfigured(
-        a.bootstrap(
-            &BootstrapOrder {
-                term: Term(1),
-                adopt: false,
-            },
-            LONG,
-        )
-        .await,
-        "not empty",
-    );
-    misconfigured(
-        a.bootstrap(
-            &BootstrapOrder {
-                term: Term(1),
-                adopt: true,
-            },
-            LONG,
-        )
-        .await,
-        "not a data directory",
-    );
+    misconfigured(a.bootstrap(&BootstrapOrder { term: Term(1), adopt: false }, LONG).await, "not empty");
+    misconfigured(a.bootstrap(&BootstrapOrder { term: Term(1), adopt: true }, LONG).await, "not a data directory");
     assert!(place.data_dir("a").join("holiday.jpg").exists());
 }
 
@@ -121,15 +77,7 @@ async fn a_taken_port_is_named() {
     let place = Place::new();
     let _taken = std::net::TcpListener::bind(("127.0.0.1", place.port("a"))).unwrap();
     let a = place.member("a");
-    let result = a
-        .bootstrap(
-            &BootstrapOrder {
-                term: Term(1),
-                adopt: false,
-            },
-            LONG,
-        )
-        .await;
+    let result = a.bootstrap(&BootstrapOrder { term: Term(1), adopt: false }, LONG).await;
     misconfigured(result, &format!("port {}", place.port("a")));
     drop(_taken);
     bootstrap(&a).await;
@@ -141,14 +89,8 @@ async fn another_cluster_is_not_followed() {
     let (_a, b, begun) = pair(&place).await;
     let other = place.member("other");
     let foreign = bootstrap(&other).await;
-    misconfigured(
-        b.follow(&place.order(begun.system_id, "other", 2, 1), LONG).await,
-        "another cluster",
-    );
-    misconfigured(
-        b.follow(&place.order(foreign.system_id, "other", 2, 1), LONG).await,
-        "another cluster",
-    );
+    misconfigured(b.follow(&place.order(begun.system_id, "other", 2, 1), LONG).await, "another cluster");
+    misconfigured(b.follow(&place.order(foreign.system_id, "other", 2, 1), LONG).await, "another cluster");
     kill(&other).await;
     let mut order = place.order(begun.system_id, "other", 2, 1);
     assert_eq!(b.follow(&order, LONG).await.unwrap_err().kind(), ErrorKind::Unavailable);

@@ -21,10 +21,7 @@ async fn a_freeze_is_quick_and_holds() {
         println!("freeze of an idle standby: {} ms", clock.elapsed().as_millis());
         assert!(frozen.lsn >= end && frozen.timeline == Timeline(1));
         let status = b.status(LONG).await.unwrap();
-        assert_eq!(
-            (status.state, status.upstream, status.streaming),
-            (DatabaseState::Standby, None, false)
-        );
+        assert_eq!((status.state, status.upstream, status.streaming), (DatabaseState::Standby, None, false));
         let clock = Instant::now();
         b.freeze(LONG).await.unwrap();
         println!("freeze of a frozen one: {} ms", clock.elapsed().as_millis());
@@ -47,56 +44,33 @@ async fn a_reader_that_blocks_replay_does_not_keep_the_receiver_alive() {
     let place = Place::new();
     let (a, b, _) = pair(&place).await;
     let writer = place.client("a").await;
-    writer
-        .batch_execute("create table t (n int); insert into t values (1)")
-        .await
-        .unwrap();
+    writer.batch_execute("create table t (n int); insert into t values (1)").await.unwrap();
     let on_b = place.client("b").await;
     streaming(&a, "b").await;
     eventually("b has the table", || async {
-        !rows(&on_b, "select 1 from pg_class where relname = 't'")
-            .await
-            .is_empty()
+        !rows(&on_b, "select 1 from pg_class where relname = 't'").await.is_empty()
     })
     .await;
     let reader = place.client("b").await;
-    reader
-        .batch_execute("begin isolation level repeatable read; select * from t")
-        .await
-        .unwrap();
+    reader.batch_execute("begin isolation level repeatable read; select * from t").await.unwrap();
     a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
     // Replay has to wait for the reader's lock; the receiver goes on.
     writer.batch_execute("alter table t add m int").await.unwrap();
     eventually("replay is blocked", || async {
-        value(
-            &on_b,
-            "select wait_event_type from pg_stat_activity where backend_type = 'startup'",
-        )
-        .await
-            == "Lock"
+        value(&on_b, "select wait_event_type from pg_stat_activity where backend_type = 'startup'").await == "Lock"
     })
     .await;
     writer.batch_execute("insert into t values (2)").await.unwrap();
 
     let clock = Instant::now();
     let frozen = b.freeze(LONG).await.unwrap();
-    println!(
-        "freeze with replay blocked by a reader: {} ms",
-        clock.elapsed().as_millis()
-    );
+    println!("freeze with replay blocked by a reader: {} ms", clock.elapsed().as_millis());
     assert!(reader.simple_query("select 1").await.is_err(), "the reader had to go");
-    let end: odoo_ha_core::lsn::Lsn = value(&writer, "select pg_current_wal_flush_lsn()")
-        .await
-        .parse()
-        .unwrap();
+    let end: odoo_ha_core::lsn::Lsn = value(&writer, "select pg_current_wal_flush_lsn()").await.parse().unwrap();
     assert!(frozen.lsn >= end);
     // Nothing is acknowledged through it any more.
     let waiting = writer.simple_query("insert into t values (3)");
-    assert!(
-        tokio::time::timeout(std::time::Duration::from_millis(700), waiting)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(700), waiting).await.is_err());
     assert_eq!(b.freeze(LONG).await.unwrap().lsn, frozen.lsn);
 }
 
@@ -105,25 +79,15 @@ async fn a_receiver_that_hangs_is_ended() {
     let place = Place::new();
     let (_a, b, _) = pair(&place).await;
     let client = place.client("b").await;
-    let pid: i32 = value(
-        &client,
-        "select pid from pg_stat_activity where backend_type = 'walreceiver'",
-    )
-    .await
-    .parse()
-    .unwrap();
+    let pid: i32 =
+        value(&client, "select pid from pg_stat_activity where backend_type = 'walreceiver'").await.parse().unwrap();
     signal(pid, Signal::STOP);
     let clock = Instant::now();
     b.freeze(std::time::Duration::from_secs(10)).await.unwrap();
-    println!(
-        "freeze with a hung receiver (10 s given): {} ms",
-        clock.elapsed().as_millis()
-    );
+    println!("freeze with a hung receiver (10 s given): {} ms", clock.elapsed().as_millis());
     assert!(
         !std::path::Path::new(&format!("/proc/{pid}/stat")).exists()
-            || std::fs::read_to_string(format!("/proc/{pid}/stat"))
-                .unwrap()
-                .contains(") Z ")
+            || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z ")
     );
 }
 
@@ -132,14 +96,8 @@ async fn a_crashed_primary_is_frozen_with_all_it_had() {
     let place = Place::new();
     let (a, _b, _) = pair(&place).await;
     let client = place.client("a").await;
-    client
-        .batch_execute("create table t as select generate_series(1, 1000) n")
-        .await
-        .unwrap();
-    let end: odoo_ha_core::lsn::Lsn = value(&client, "select pg_current_wal_flush_lsn()")
-        .await
-        .parse()
-        .unwrap();
+    client.batch_execute("create table t as select generate_series(1, 1000) n").await.unwrap();
+    let end: odoo_ha_core::lsn::Lsn = value(&client, "select pg_current_wal_flush_lsn()").await.parse().unwrap();
     crate::support::kill(&a).await;
     assert_eq!(a.status(LONG).await.unwrap().state, DatabaseState::Crashed);
     let clock = Instant::now();
@@ -158,14 +116,9 @@ async fn half_a_record_does_not_keep_a_freeze_from_ending() {
     let writer = place.client("a").await;
     writer.batch_execute("create table t (n text)").await.unwrap();
     let load = tokio::spawn(async move {
-        writer
-            .batch_execute("insert into t select repeat('x', 500) from generate_series(1, 3000000)")
-            .await
+        writer.batch_execute("insert into t select repeat('x', 500) from generate_series(1, 3000000)").await
     });
-    eventually("the load runs", || async {
-        b.status(LONG).await.unwrap().replayed.0 > 0x800_0000
-    })
-    .await;
+    eventually("the load runs", || async { b.status(LONG).await.unwrap().replayed.0 > 0x800_0000 }).await;
     crate::support::kill(&a).await;
     let _cut = load.await;
     let clock = Instant::now();

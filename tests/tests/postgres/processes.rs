@@ -15,23 +15,13 @@ async fn a_killed_postmaster_is_known_at_once() {
     a.exited().await;
     bootstrap(&a).await;
     let pid = a.postmaster_pid().unwrap();
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), a.exited())
-            .await
-            .is_err(),
-        "it lives"
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(100), a.exited()).await.is_err(), "it lives");
     let clock = Instant::now();
     signal(pid, Signal::KILL);
-    tokio::time::timeout(Duration::from_millis(100), a.exited())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_millis(100), a.exited()).await.unwrap();
     println!("exit known after {} us", clock.elapsed().as_micros());
     assert_eq!(a.status(LONG).await.unwrap().state, DatabaseState::Crashed);
-    eventually("it is no zombie", || async {
-        !std::path::Path::new(&format!("/proc/{pid}")).exists()
-    })
-    .await;
+    eventually("it is no zombie", || async { !std::path::Path::new(&format!("/proc/{pid}")).exists() }).await;
 
     // What it left behind does not keep the next one from starting.
     assert!(a.freeze(LONG).await.is_ok());
@@ -41,9 +31,7 @@ async fn a_killed_postmaster_is_known_at_once() {
     };
     let pid = adopted.postmaster_pid().unwrap();
     signal(pid, Signal::KILL);
-    tokio::time::timeout(Duration::from_millis(100), adopted.exited())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_millis(100), adopted.exited()).await.unwrap();
 }
 
 #[tokio::test]
@@ -56,10 +44,7 @@ async fn a_stopped_postmaster_is_unresponsive() {
     let clock = Instant::now();
     let status = a.status(Duration::from_millis(500)).await.unwrap();
     assert!(clock.elapsed() < Duration::from_millis(600));
-    assert_eq!(
-        (status.state, status.data_id),
-        (DatabaseState::Unresponsive, Some(begun.data_id))
-    );
+    assert_eq!((status.state, status.data_id), (DatabaseState::Unresponsive, Some(begun.data_id)));
     signal(pid, Signal::CONT);
     assert_eq!(a.status(LONG).await.unwrap().state, DatabaseState::Primary);
 }

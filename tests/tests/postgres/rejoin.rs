@@ -22,10 +22,7 @@ async fn an_old_leader_that_stopped_cleanly_follows_as_it_is() {
     assert_eq!((followed.by, followed.data_id), (FollowedBy::Nothing, begun.data_id));
     streaming(&b, "a").await;
     let status = a.status(LONG).await.unwrap();
-    assert_eq!(
-        (status.term, status.timeline),
-        (Term(2), odoo_ha_core::lsn::Timeline(2))
-    );
+    assert_eq!((status.term, status.timeline), (Term(2), odoo_ha_core::lsn::Timeline(2)));
 }
 
 #[tokio::test]
@@ -33,12 +30,7 @@ async fn an_old_leader_that_crashed_with_all_replicated_follows_as_it_is() {
     let place = Place::new();
     let (a, b, begun) = pair(&place).await;
     a.set_synchronous(&all_of(1, &["b"]), LONG).await.unwrap();
-    place
-        .client("a")
-        .await
-        .batch_execute("create table t (n int)")
-        .await
-        .unwrap();
+    place.client("a").await.batch_execute("create table t (n int)").await.unwrap();
     streaming(&a, "b").await;
     kill(&a).await;
     take_over(&b, &begun, 2, 2).await;
@@ -54,28 +46,16 @@ async fn an_old_leader_that_crashed_with_all_replicated_follows_as_it_is() {
 /// `a` has commits that `b`, the new leader of term 2 and timeline 2, never got.
 async fn diverged(
     place: &Place,
-) -> (
-    odoo_ha_backends::postgres::PostgresReplication,
-    odoo_ha_backends::postgres::PostgresReplication,
-    FollowOrder,
-) {
+) -> (odoo_ha_backends::postgres::PostgresReplication, odoo_ha_backends::postgres::PostgresReplication, FollowOrder) {
     let (a, b, begun) = pair(place).await;
     let client = place.client("a").await;
-    client
-        .batch_execute("create table t as select generate_series(1, 1000) n")
-        .await
-        .unwrap();
+    client.batch_execute("create table t as select generate_series(1, 1000) n").await.unwrap();
     streaming(&a, "b").await;
     b.freeze(LONG).await.unwrap();
     client.batch_execute("insert into t values (-1)").await.unwrap();
     kill(&a).await;
     take_over(&b, &begun, 2, 2).await;
-    place
-        .client("b")
-        .await
-        .batch_execute("insert into t values (-2)")
-        .await
-        .unwrap();
+    place.client("b").await.batch_execute("insert into t values (-2)").await.unwrap();
     (a, b, place.order(begun.system_id, "b", 2, 2))
 }
 
@@ -94,14 +74,7 @@ async fn an_old_leader_with_more_is_rewound() {
         a.status(LONG).await.unwrap().replayed >= b.status(LONG).await.unwrap().lsn
     })
     .await;
-    assert_eq!(
-        value(
-            &place.client("a").await,
-            "select string_agg(n::text, ',') from t where n < 0"
-        )
-        .await,
-        "-2"
-    );
+    assert_eq!(value(&place.client("a").await, "select string_agg(n::text, ',') from t where n < 0").await, "-2");
     let status = a.status(LONG).await.unwrap();
     assert_eq!((status.term, status.upstream), (Term(2), Some(crate::support::id("b"))));
     let settings = std::fs::read_to_string(place.data_dir("a").join("odoo-ha.conf")).unwrap();
@@ -122,10 +95,8 @@ async fn data_of_a_failed_rewind_are_never_started() {
     }
     for broken in ["pg_rewind", "pg_basebackup"] {
         std::fs::remove_file(bin.join(broken)).unwrap();
-        let script = format!(
-            "#!/bin/sh\nrm -f {}/global/1262\necho broken >&2\nexit 1\n",
-            place.data_dir("a").display()
-        );
+        let script =
+            format!("#!/bin/sh\nrm -f {}/global/1262\necho broken >&2\nexit 1\n", place.data_dir("a").display());
         std::fs::write(bin.join(broken), script).unwrap();
         std::fs::set_permissions(bin.join(broken), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
@@ -139,19 +110,12 @@ async fn data_of_a_failed_rewind_are_never_started() {
     drop(a);
 
     let a = place.member("a");
-    assert_eq!(
-        a.status(LONG).await.unwrap().state,
-        DatabaseState::Absent,
-        "it is remembered"
-    );
+    assert_eq!(a.status(LONG).await.unwrap().state, DatabaseState::Absent, "it is remembered");
     let clock = Instant::now();
     assert_eq!(followed_by(a.follow(&order, LONG).await), FollowedBy::Clone);
     println!("rejoin by clone: {} ms", clock.elapsed().as_millis());
     streaming(&b, "a").await;
-    assert!(
-        place.socket_dir("a").join("kept").join("PG_VERSION").exists(),
-        "the old data are kept aside"
-    );
+    assert!(place.socket_dir("a").join("kept").join("PG_VERSION").exists(), "the old data are kept aside");
 }
 
 #[tokio::test]
@@ -186,10 +150,7 @@ async fn a_standby_changes_over_to_the_new_leader_without_a_restart() {
     let clock = Instant::now();
     c.follow(&place.order(begun.system_id, "b", 2, 5), LONG).await.unwrap();
     streaming(&b, "c").await;
-    println!(
-        "standby of the new leader, streaming: {} ms",
-        clock.elapsed().as_millis()
-    );
+    println!("standby of the new leader, streaming: {} ms", clock.elapsed().as_millis());
     assert_eq!(c.postmaster_pid(), pid);
 }
 
@@ -198,21 +159,12 @@ async fn what_a_broken_off_bootstrap_left_is_no_cluster_of_its_own() {
     let place = Place::new();
     let (a, b) = (place.member("a"), place.member("b"));
     let taken = std::net::TcpListener::bind(("127.0.0.1", place.port("b"))).unwrap();
-    let order = odoo_ha_core::database::BootstrapOrder {
-        term: Term(1),
-        adopt: false,
-    };
-    assert_eq!(
-        b.bootstrap(&order, LONG).await.unwrap_err().kind(),
-        ErrorKind::Misconfigured
-    );
+    let order = odoo_ha_core::database::BootstrapOrder { term: Term(1), adopt: false };
+    assert_eq!(b.bootstrap(&order, LONG).await.unwrap_err().kind(), ErrorKind::Misconfigured);
     drop(taken);
     assert_eq!(b.status(LONG).await.unwrap().state, DatabaseState::Absent);
     let begun = crate::support::bootstrap(&a).await;
-    assert_eq!(
-        followed_by(b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await),
-        FollowedBy::Clone
-    );
+    assert_eq!(followed_by(b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await), FollowedBy::Clone);
     streaming(&a, "b").await;
 }
 
@@ -234,11 +186,7 @@ async fn a_promotion_that_was_broken_off_can_be_repeated() {
             Ok(again) if again.timeline == odoo_ha_core::lsn::Timeline(1) => assert_eq!(again.lsn, frozen.lsn),
             // It had become primary before it was cut.
             Ok(again) => {
-                assert_eq!(
-                    again.timeline,
-                    odoo_ha_core::lsn::Timeline(2),
-                    "after {cut_after_ms} ms"
-                );
+                assert_eq!(again.timeline, odoo_ha_core::lsn::Timeline(2), "after {cut_after_ms} ms");
                 return;
             }
             Err(error) => panic!("after {cut_after_ms} ms: {}", error.chain()),

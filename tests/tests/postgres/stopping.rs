@@ -25,44 +25,20 @@ async fn a_clean_stop_says_exactly_what_the_standby_has_flushed() {
         assert!(stopped.clean);
         let status = a.status(LONG).await.unwrap();
         assert_eq!((status.state, status.lsn), (DatabaseState::StoppedCleanly, stopped.lsn));
-        let received: Lsn = value(&place.client("b").await, "select pg_last_wal_receive_lsn()")
-            .await
-            .parse()
-            .unwrap();
-        assert_eq!(
-            received, stopped.lsn,
-            "the whole shutdown checkpoint, and nothing after it"
-        );
+        let received: Lsn = value(&place.client("b").await, "select pg_last_wal_receive_lsn()").await.parse().unwrap();
+        assert_eq!(received, stopped.lsn, "the whole shutdown checkpoint, and nothing after it");
         assert_eq!(b.freeze(LONG).await.unwrap().lsn, stopped.lsn);
-        assert_eq!(
-            a.stop(StopMode::Fast, LONG).await.unwrap(),
-            stopped,
-            "stopping what is stopped"
-        );
+        assert_eq!(a.stop(StopMode::Fast, LONG).await.unwrap(), stopped, "stopping what is stopped");
         let order = odoo_ha_core::database::StartPrimaryOrder {
             term: odoo_ha_core::term::Term(1),
             synchronous: odoo_ha_core::database::SynchronousStandbys::Nobody,
             members: crate::support::ids(&["b"]),
         };
         a.start_primary(&order, LONG).await.unwrap();
-        b.follow(
-            &place.order(a.status(LONG).await.unwrap().system_id.unwrap(), "a", 1, 1),
-            LONG,
-        )
-        .await
-        .unwrap();
+        b.follow(&place.order(a.status(LONG).await.unwrap().system_id.unwrap(), "a", 1, 1), LONG).await.unwrap();
         crate::support::streaming(&a, "b").await;
     }
-    assert_eq!(
-        a.status(LONG)
-            .await
-            .unwrap()
-            .standbys
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>(),
-        [id("b")]
-    );
+    assert_eq!(a.status(LONG).await.unwrap().standbys.keys().cloned().collect::<Vec<_>>(), [id("b")]);
 }
 
 #[tokio::test]
@@ -71,11 +47,7 @@ async fn a_stop_at_once_leaves_no_process_whatever_hangs() {
     let a = place.member("a");
     bootstrap(&a).await;
     let client = place.client("a").await;
-    let pids = rows(
-        &client,
-        "select pid from pg_stat_activity where pid <> pg_backend_pid()",
-    )
-    .await;
+    let pids = rows(&client, "select pid from pg_stat_activity where pid <> pg_backend_pid()").await;
     let own: i32 = value(&client, "select pg_backend_pid()").await.parse().unwrap();
     for pid in pids.iter().map(|pid| pid.parse::<i32>().unwrap()).chain([own]) {
         signal(pid, Signal::STOP);
@@ -84,22 +56,14 @@ async fn a_stop_at_once_leaves_no_process_whatever_hangs() {
     let error = a.stop(StopMode::Fast, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
     let clock = Instant::now();
-    let stopped = a
-        .stop(StopMode::AtOnce { fast_for_ms: 100 }, Duration::from_secs(5))
-        .await
-        .unwrap();
-    println!(
-        "stop at once with hung backends (100 ms fast): {} ms",
-        clock.elapsed().as_millis()
-    );
+    let stopped = a.stop(StopMode::AtOnce { fast_for_ms: 100 }, Duration::from_secs(5)).await.unwrap();
+    println!("stop at once with hung backends (100 ms fast): {} ms", clock.elapsed().as_millis());
     assert!(!stopped.clean);
     assert_eq!(place.processes(), Vec::<i32>::new());
 
     assert!(a.freeze(LONG).await.is_ok());
     signal(a.postmaster_pid().unwrap(), Signal::STOP);
-    a.stop(StopMode::AtOnce { fast_for_ms: 0 }, Duration::from_secs(5))
-        .await
-        .unwrap();
+    a.stop(StopMode::AtOnce { fast_for_ms: 0 }, Duration::from_secs(5)).await.unwrap();
     assert_eq!(place.processes(), Vec::<i32>::new(), "the postmaster itself hung");
 }
 

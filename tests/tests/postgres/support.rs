@@ -55,18 +55,12 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("odoo-ha-pg-")
-            .tempdir_in("/tmp")
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("odoo-ha-pg-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         if rustix::process::geteuid().is_root() {
             chown_to_postgres(dir.path());
         }
-        Self {
-            dir,
-            ports: Mutex::default(),
-        }
+        Self { dir, ports: Mutex::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -88,10 +82,7 @@ impl Place {
     }
 
     pub(crate) fn endpoint(&self, name: &str) -> Endpoint {
-        Endpoint {
-            host: "127.0.0.1".into(),
-            port: self.port(name),
-        }
+        Endpoint { host: "127.0.0.1".into(), port: self.port(name) }
     }
 
     pub(crate) fn config(&self, name: &str) -> PostgresConfig {
@@ -105,10 +96,7 @@ impl Place {
     }
 
     pub(crate) fn upstream(&self, name: &str) -> Upstream {
-        Upstream {
-            member: id(name),
-            endpoint: self.endpoint(name),
-        }
+        Upstream { member: id(name), endpoint: self.endpoint(name) }
     }
 
     pub(crate) fn socket_dir(&self, name: &str) -> PathBuf {
@@ -118,11 +106,7 @@ impl Place {
     /// A client of this member, as superuser over its socket.
     pub(crate) async fn client(&self, name: &str) -> Client {
         let mut config = tokio_postgres::Config::new();
-        config
-            .host_path(self.socket_dir(name))
-            .port(self.port(name))
-            .user("postgres")
-            .dbname("postgres");
+        config.host_path(self.socket_dir(name)).port(self.port(name)).user("postgres").dbname("postgres");
         let (client, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
         client
@@ -134,10 +118,7 @@ impl Place {
             |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(self.path()));
         let is_zombie =
             |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
-        all_pids()
-            .into_iter()
-            .filter(|pid| inside(pid) && !is_zombie(pid))
-            .collect()
+        all_pids().into_iter().filter(|pid| inside(pid) && !is_zombie(pid)).collect()
     }
 
     pub(crate) fn order(&self, system_id: SystemId, upstream: &str, term: u64, timeline: u32) -> FollowOrder {
@@ -170,32 +151,16 @@ impl Drop for Place {
 
 pub(crate) fn all_pids() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap();
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).collect()
 }
 
 fn chown_to_postgres(path: &Path) {
-    let done = std::process::Command::new("chown")
-        .arg("postgres:postgres")
-        .arg(path)
-        .status()
-        .unwrap();
+    let done = std::process::Command::new("chown").arg("postgres:postgres").arg(path).status().unwrap();
     assert!(done.success(), "these tests need the user postgres");
 }
 
 pub(crate) async fn bootstrap(member: &PostgresReplication) -> Bootstrapped {
-    member
-        .bootstrap(
-            &BootstrapOrder {
-                term: Term(1),
-                adopt: false,
-            },
-            LONG,
-        )
-        .await
-        .unwrap()
+    member.bootstrap(&BootstrapOrder { term: Term(1), adopt: false }, LONG).await.unwrap()
 }
 
 /// `a` as primary of term 1 and `b` as its standby, streaming.
@@ -213,10 +178,7 @@ pub(crate) async fn pair(place: &Place) -> (PostgresReplication, PostgresReplica
 pub(crate) async fn streaming(primary: &PostgresReplication, standby: &str) {
     eventually("the standby streams", || async {
         let status = primary.status(LONG).await.unwrap();
-        status
-            .standbys
-            .get(&id(standby))
-            .is_some_and(|standby| standby.streaming && standby.flushed >= status.lsn)
+        status.standbys.get(&id(standby)).is_some_and(|standby| standby.streaming && standby.flushed >= status.lsn)
     })
     .await;
 }
@@ -240,10 +202,7 @@ pub(crate) async fn take_over(
     timeline: u32,
 ) -> Promoted {
     let frozen = member.freeze(LONG).await.unwrap();
-    member
-        .promote(&promote_order(begun, term, timeline, frozen.lsn), LONG)
-        .await
-        .unwrap()
+    member.promote(&promote_order(begun, term, timeline, frozen.lsn), LONG).await.unwrap()
 }
 
 pub(crate) async fn kill(member: &PostgresReplication) {
@@ -251,11 +210,7 @@ pub(crate) async fn kill(member: &PostgresReplication) {
 }
 
 pub(crate) fn all_of(term: u64, names: &[&str]) -> SynchronousOrder {
-    SynchronousOrder {
-        term: Term(term),
-        standbys: SynchronousStandbys::all_of(ids(names)),
-        barrier: true,
-    }
+    SynchronousOrder { term: Term(term), standbys: SynchronousStandbys::all_of(ids(names)), barrier: true }
 }
 
 /// Waits for a condition, with a deadline.

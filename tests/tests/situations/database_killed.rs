@@ -1,25 +1,44 @@
 //! The leader's database dies while its node lives.
 
-use std::time::Duration;
-
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::World;
+
+use super::{heals, millis, seconds, whole};
 
 #[test]
 fn a_synchronous_standby_takes_over_at_once() {
     for seed in 0..50 {
-        let mut world = World::new(2, SyncMode::Synchronous, seed);
-        world.run_until("a whole cluster", Duration::from_secs(20), World::whole);
-        let old = world.leader().expect("it is whole");
-        world.run(Duration::from_millis(300 + seed * 7));
+        let (mut world, old, _) = whole(2, SyncMode::Synchronous, seed);
+        world.run(millis(300 + seed * 7));
         world.measure();
         world.kill_database(&old);
-        world.run_until("another leads", Duration::from_secs(2), |world| {
-            world.leader().is_some_and(|leader| leader != old)
-        });
-        world.run_until("whole again", Duration::from_secs(5), World::whole);
-        assert!(world.longest_gap < Duration::from_secs(1), "seed {seed}: {:?}\n{}", world.longest_gap, world.story());
-        assert_eq!(world.lost(), 0);
-        world.assert_sound();
+        world.run_until("another leads", seconds(2), |world| world.leader().is_some_and(|leader| leader != old));
+        world.run_until("whole again", seconds(5), odoo_ha_tests::world::World::whole);
+        assert!(world.longest_gap < seconds(1), "seed {seed}: {:?}\n{}", world.longest_gap, world.story());
+        heals(&mut world);
     }
+}
+
+#[test]
+fn an_asynchronous_leader_restarts_it_in_place() {
+    for seed in 0..20 {
+        let (mut world, old, _) = whole(2, SyncMode::Asynchronous, seed);
+        world.measure();
+        world.kill_database(&old);
+        world.run(seconds(3));
+        assert_eq!(world.leader(), Some(old), "{}", world.story());
+        assert!(world.longest_gap < seconds(1), "seed {seed}: {:?}", world.longest_gap);
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn without_a_standby_it_is_restarted_in_place() {
+    let (mut world, old, others) = whole(2, SyncMode::Synchronous, 1);
+    world.kill_agent(&others[0]);
+    world.kill_database(&others[0]);
+    world.run(seconds(5));
+    world.kill_database(&old);
+    world.run_until("it serves again", seconds(3), |world| world.leader().as_ref() == Some(&old));
+    world.start_agent(&others[0]);
+    heals(&mut world);
 }

@@ -1,4 +1,70 @@
 //! Situations: what a cluster of machines does when something goes wrong, one file a situation, in a made-up world.
+//!
+//! `docs/protocol.md` says which of them holds which rule of the protocol.
+#![expect(clippy::expect_used, reason = "a situation that cannot be set up fails its test")]
 
+mod acknowledged_commits_survive_two_failovers;
+mod address_waits_for_the_recovered_log;
+mod agent_frozen;
+mod agent_killed_database_alive;
+mod agent_restarted_while_bound_by_its_vote;
+mod asynchronous_candidates_within_the_lag;
+mod best_voter_vanishes;
+mod bootstrap_first_wins;
+mod clock_jumped;
+mod data_discarded_only_when_nobody_counts_on_them;
+mod database_hangs;
 mod database_killed;
+mod every_transition_is_a_sentence;
+mod everything_restarted;
+mod false_suspicion_without_the_store;
+mod host_gone;
+mod leader_cut_from_store;
+mod paused_cluster;
 mod random_faults;
+mod records_broken_or_foreign;
+mod renewal_unanswered;
+mod restarted_leader_renews_first;
+mod shutdown_in_order;
+mod standby_silent;
+mod store_restored_from_backup;
+mod strict_never_alone;
+mod switchover;
+mod synchronous_names_in_the_safe_order;
+mod tags_are_heard;
+mod timelines_are_owned;
+mod winner_cannot_promote;
+
+use std::time::Duration;
+
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::policy::SyncMode;
+use odoo_ha_tests::world::World;
+
+/// A whole cluster, its leader, and the others.
+fn whole(members: usize, mode: SyncMode, seed: u64) -> (World, MemberId, Vec<MemberId>) {
+    settled(World::new(members, mode, seed))
+}
+
+/// The same of a world made otherwise.
+fn settled(mut world: World) -> (World, MemberId, Vec<MemberId>) {
+    world.run_until("a whole cluster", Duration::from_secs(30), World::whole);
+    let leader = world.leader().expect("a whole cluster has a leader");
+    let others = world.nodes.keys().filter(|name| **name != leader).cloned().collect();
+    (world, leader, others)
+}
+
+/// Peace: everything must be well again, and nothing lost.
+fn heals(world: &mut World) {
+    world.run_until("whole again", Duration::from_secs(30), World::whole);
+    assert_eq!(world.lost(), 0, "{}", world.story());
+    world.assert_sound();
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}

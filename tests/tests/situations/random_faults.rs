@@ -63,6 +63,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 fn walk(members: usize, mode: SyncMode, seed: u64) {
     let mut world = World::new(members, mode, seed);
+    world.supervised = Some(Duration::from_secs(1));
     world.run_until("a whole cluster", Duration::from_secs(30), World::whole);
     for _ in 0..6 {
         for _ in 0..=world.chance(3) {

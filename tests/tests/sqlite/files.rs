@@ -66,14 +66,11 @@ async fn a_newer_schema_is_refused() {
 async fn a_damaged_file_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    {
-        let store = rusqlite::Connection::open(&path).unwrap();
-        drop(open(&path).commit(&write(Vec::new(), &vec![7; 100_000]), TIME).await.unwrap());
-        // Brings the log home and ends it, so that all of the content is in the file.
-        store.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).ok();
-    }
+    open(&path).commit(&write(Vec::new(), &vec![7; 100_000]), TIME).await.unwrap();
     let copy = directory.path().join("damaged.db");
-    let mut bytes = std::fs::read(&path).unwrap();
+    // All of the content in one file, whatever is still in the log.
+    rusqlite::Connection::open(&path).unwrap().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    let mut bytes = std::fs::read(&copy).unwrap();
     // All but the first page, which holds the marks of the file.
     bytes[4096..].fill(0x5a);
     std::fs::write(&copy, &bytes).unwrap();

@@ -101,6 +101,27 @@ async fn several_processes_lose_no_update() {
     println!("5 processes made {} guarded commits in {:?}", 5 * EACH, begun.elapsed());
 }
 
+/// Once, a process that looked while another was making the file took it for another program's.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_make_the_file_together_agree() {
+    const CLIENTS: u64 = 4;
+    for _ in 0..60 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        // Clients share nothing but the file, so they stand for processes, and are sooner at it.
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let client = open(&path);
+                tokio::spawn(async move { increment(&client).await })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+        assert_eq!(count(&open(&path)).await, CLIENTS);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_in_its_commits_leaves_a_usable_store() {
     let directory = tempfile::tempdir().unwrap();

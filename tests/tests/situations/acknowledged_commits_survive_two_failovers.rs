@@ -1,0 +1,27 @@
+//! The leader dies, the winner dies right after: whoever leads then has every acknowledged commit (protocol rule 15: S rewritten by the
+//! winner once lost one).
+
+use odoo_ha_core::policy::SyncMode;
+
+use super::{heals, millis, seconds, whole};
+
+#[test]
+fn nothing_is_lost_when_the_winner_dies_too() {
+    for seed in 0..40 {
+        let (mut world, first, _) = whole(3, SyncMode::Synchronous, seed);
+        world.kill_agent(&first);
+        world.kill_database(&first);
+        world.run_until("another leads", seconds(8), |world| world.leader().is_some_and(|leader| leader != first));
+        let second = world.leader().expect("one leads");
+        let wait = millis(world.chance(1500));
+        world.run(wait);
+        world.kill_agent(&second);
+        world.kill_database(&second);
+        world.run(seconds(9));
+        world.start_agent(&first);
+        let wait = millis(world.chance(3000));
+        world.run(wait);
+        world.start_agent(&second);
+        heals(&mut world);
+    }
+}

@@ -1,0 +1,57 @@
+//! A cluster begins once, with whoever is first, and never beside data that somebody has (protocol rule 38).
+
+use odoo_ha_core::database::DatabaseState;
+use odoo_ha_core::machine::Bootstrap;
+use odoo_ha_core::member::{DataId, SystemId};
+use odoo_ha_core::policy::SyncMode;
+use odoo_ha_tests::world::{World, member};
+
+use super::{heals, seconds, whole};
+
+#[test]
+fn one_of_them_makes_the_database_and_the_others_copy_it() {
+    for seed in 0..30 {
+        let (mut world, _, _) = whole(3, SyncMode::Synchronous, seed);
+        assert!(world.nodes.values().all(|node| node.database.system_id == Some(SystemId(7))));
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn a_beginner_that_dies_is_replaced() {
+    for seed in 0..20 {
+        let mut world = World::new(2, SyncMode::Synchronous, seed);
+        world.run(super::millis(60));
+        let first = world
+            .nodes
+            .iter()
+            .find(|(_, node)| node.machine.as_ref().is_some_and(|machine| machine.leads_until().is_some()))
+            .map(|(name, _)| name.clone())
+            .expect("one has begun");
+        world.kill_agent(&first);
+        world.run_until("the other leads", seconds(20), |world| world.leader().is_some_and(|leader| leader != first));
+        world.start_agent(&first);
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn no_database_is_made_beside_one_that_is_there() {
+    let mut world = World::with(2, 5, |config| config.founders = [member("a"), member("b")].into());
+    let old = world.node_mut(&member("b"));
+    old.database.state = DatabaseState::StoppedCleanly;
+    old.database.system_id = Some(SystemId(9));
+    old.database.data_id = Some(DataId("old".into()));
+    world.run(seconds(20));
+    assert_eq!(world.leader(), None, "{}", world.story());
+    assert_eq!(world.node(&member("a")).database.state, DatabaseState::Absent);
+    let refusal = world.node(&member("a")).machine.as_ref().and_then(|machine| machine.status().refusal);
+    assert!(refusal.expect("it says why").contains("has data"));
+}
+
+#[test]
+fn a_member_that_may_not_begin_waits() {
+    let mut world = World::with(1, 5, |config| config.bootstrap = Bootstrap::Never);
+    world.run(seconds(20));
+    assert_eq!(world.leader(), None);
+}

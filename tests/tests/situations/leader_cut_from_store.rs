@@ -1,0 +1,30 @@
+//! The leader loses the store: it has stopped everything before anybody else may lead (rules 1 and 2).
+
+use odoo_ha_core::policy::SyncMode;
+
+use super::{heals, seconds, whole};
+
+#[test]
+fn it_gives_up_in_time_and_another_takes_over() {
+    for (seed, mode) in (0..20).flat_map(|seed| [(seed, SyncMode::Synchronous), (seed, SyncMode::Asynchronous)]) {
+        let (mut world, old, _) = whole(2, mode, seed);
+        world.node_mut(&old).cut_from_store = true;
+        world.run_until("another leads", seconds(8), |world| world.leader().is_some_and(|leader| leader != old));
+        assert!(!world.node(&old).address);
+        world.node_mut(&old).cut_from_store = false;
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn a_short_cut_costs_nothing() {
+    let (mut world, old, _) = whole(2, SyncMode::Synchronous, 1);
+    world.measure();
+    world.node_mut(&old).cut_from_store = true;
+    world.run(seconds(2));
+    world.node_mut(&old).cut_from_store = false;
+    world.run(seconds(5));
+    assert_eq!(world.leader(), Some(old), "{}", world.story());
+    assert!(world.longest_gap < super::millis(200), "{:?}", world.longest_gap);
+    heals(&mut world);
+}

@@ -1,0 +1,63 @@
+//! Paused: nothing is promoted or demoted, whatever dies; resumed, everything is as before (protocol rule 5).
+
+use odoo_ha_core::machine::Command;
+use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::records::RequestKind;
+use odoo_ha_tests::world::World;
+
+use super::{heals, seconds, whole};
+
+fn ask(world: &mut World, kind: RequestKind) {
+    let on = world.nodes.iter().find(|(_, node)| node.machine.is_some()).map(|(name, _)| name.clone());
+    let on = on.expect("one lives");
+    let id = format!("{kind:?}");
+    world.command(&on, Command::Request { id, kind });
+    world.run(seconds(2));
+}
+
+#[test]
+fn a_dead_leader_is_not_replaced_until_forced() {
+    let (mut world, old, others) = whole(2, SyncMode::Synchronous, 1);
+    ask(&mut world, RequestKind::Pause);
+    world.kill_agent(&old);
+    world.kill_database(&old);
+    world.run(seconds(30));
+    assert_eq!(world.leader(), None, "{}", world.story());
+    ask(&mut world, RequestKind::Failover { target: others[0].clone(), accept_data_loss: false });
+    world.run_until("the forced one leads", seconds(8), |world| world.leader().as_ref() == Some(&others[0]));
+    ask(&mut world, RequestKind::Resume);
+    world.start_agent(&old);
+    heals(&mut world);
+}
+
+#[test]
+fn a_paused_leader_without_the_store_serves_on() {
+    let (mut world, old, _) = whole(2, SyncMode::Synchronous, 2);
+    ask(&mut world, RequestKind::Pause);
+    world.measure();
+    world.node_mut(&old).cut_from_store = true;
+    world.run(seconds(30));
+    assert_eq!(world.leader().as_ref(), Some(&old), "{}", world.story());
+    assert!(world.longest_gap < super::millis(200));
+    world.node_mut(&old).cut_from_store = false;
+    world.run(seconds(3));
+    ask(&mut world, RequestKind::Resume);
+    world.kill_agent(&old);
+    world.kill_database(&old);
+    world.run_until("another leads", seconds(8), |world| world.leader().is_some_and(|leader| leader != old));
+    world.start_agent(&old);
+    heals(&mut world);
+}
+
+#[test]
+fn an_agent_that_shuts_down_leaves_the_database_running() {
+    let (mut world, old, _) = whole(2, SyncMode::Synchronous, 3);
+    ask(&mut world, RequestKind::Pause);
+    world.command(&old, Command::Shutdown { stop_database: true });
+    world.run(seconds(10));
+    assert!(world.node(&old).database.state.runs());
+    world.start_agent(&old);
+    world.run(seconds(5));
+    ask(&mut world, RequestKind::Resume);
+    heals(&mut world);
+}

@@ -1,0 +1,35 @@
+//! A synchronous standby goes silent: commits wait no longer than they must, and nothing is lost with it.
+
+use odoo_ha_core::policy::SyncMode;
+
+use super::{heals, seconds, whole};
+
+#[test]
+fn it_is_dropped_and_named_again_when_it_is_back() {
+    for seed in 0..20 {
+        let (mut world, leader, others) = whole(2 + (seed % 2) as usize, SyncMode::Synchronous, seed);
+        world.measure();
+        world.node_mut(&others[0]).cut_from_peers = true;
+        world.run(seconds(10));
+        assert_eq!(world.leader(), Some(leader));
+        assert!(world.longest_gap < super::millis(3500), "{:?}\n{}", world.longest_gap, world.story());
+        world.node_mut(&others[0]).cut_from_peers = false;
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn dropped_it_cannot_win() {
+    for seed in 0..10 {
+        let (mut world, leader, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&others[0]).cut_from_peers = true;
+        world.run(seconds(10));
+        world.kill_agent(&leader);
+        world.kill_database(&leader);
+        world.node_mut(&others[0]).cut_from_peers = false;
+        world.run(seconds(20));
+        assert_eq!(world.leader(), None, "one that lacks commits leads\n{}", world.story());
+        world.start_agent(&leader);
+        heals(&mut world);
+    }
+}

@@ -1,0 +1,61 @@
+//! The store forgets: nothing is taken over, promoted, rewound or begun on its word, until an operator says so (protocol rule 6).
+
+use odoo_ha_core::machine::Command;
+use odoo_ha_core::policy::SyncMode;
+use odoo_ha_tests::world::{Store, World};
+
+use super::{seconds, whole};
+
+#[test]
+fn an_older_store_elects_nobody() {
+    let (mut world, first, _) = whole(2, SyncMode::Synchronous, 1);
+    let old = world.store.clone();
+    world.switchover(&first, None);
+    world.run_until("switched", seconds(5), |world| world.leader().is_some_and(|leader| leader != first));
+    world.run(seconds(20));
+    let second = world.leader().expect("one leads");
+    world.store.restore(&old);
+    world.kill_agent(&second);
+    world.kill_database(&second);
+    world.refresh_everybody();
+    world.run(seconds(30));
+    assert_eq!(world.leader(), None, "taken over on the word of an old store\n{}", world.story());
+    let status = world.node(&first).machine.as_ref().expect("it lives").status();
+    assert!(status.refusal.as_ref().is_some_and(|why| why.contains("older")), "{:?}", status.refusal);
+}
+
+#[test]
+fn a_wiped_store_begins_no_new_cluster() {
+    let (mut world, _, _) = whole(2, SyncMode::Synchronous, 2);
+    let names: Vec<_> = world.nodes.keys().cloned().collect();
+    for name in &names {
+        world.kill_agent(name);
+        world.kill_database(name);
+    }
+    world.store.restore(&Store::default());
+    for name in &names {
+        world.start_agent(name);
+    }
+    world.run(seconds(30));
+    assert_eq!(world.leader(), None, "{}", world.story());
+}
+
+#[test]
+fn recover_takes_it_for_true() {
+    let (mut world, first, others) = whole(2, SyncMode::Synchronous, 3);
+    let old = world.store.clone();
+    world.run(seconds(30));
+    for name in [&first, &others[0]] {
+        world.kill_agent(name);
+        world.kill_database(name);
+    }
+    world.store.restore(&old);
+    world.start_agent(&first);
+    world.start_agent(&others[0]);
+    world.run(seconds(15));
+    world.command(&first, Command::Recover);
+    world.command(&others[0], Command::Recover);
+    world.run_until("whole again", seconds(40), World::whole);
+    assert_eq!(world.lost(), 0);
+    world.assert_sound();
+}

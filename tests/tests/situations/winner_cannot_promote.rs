@@ -1,0 +1,22 @@
+//! A winner whose database does not become primary hands leadership back and is passed over (protocol rule 17).
+
+use odoo_ha_core::policy::SyncMode;
+
+use super::{heals, seconds, whole};
+
+#[test]
+fn another_is_elected_instead() {
+    for seed in 0..10 {
+        let (mut world, old, others) = whole(3, SyncMode::Synchronous, seed);
+        let broken = others[(seed % 2) as usize].clone();
+        world.node_mut(&broken).promotion_fails = true;
+        world.kill_agent(&old);
+        world.kill_database(&old);
+        world.run_until("one that can leads", seconds(30), |world| {
+            world.leader().is_some_and(|leader| leader != old && leader != broken)
+        });
+        world.node_mut(&broken).promotion_fails = false;
+        world.start_agent(&old);
+        heals(&mut world);
+    }
+}
