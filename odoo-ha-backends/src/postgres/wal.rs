@@ -13,6 +13,9 @@ use super::programs::Programs;
 /// Size of a page of the log (XLOG_BLCKSZ, fixed when PostgreSQL is built; distributions leave it).
 const PAGE_BYTES: u64 = 8192;
 
+/// The longest that a record can be (PostgreSQL's XLogRecordMaxSize), rounded up.
+const MAX_RECORD_BYTES: u64 = 1 << 30;
+
 /// Header of a page of the log, and of the first one of a segment (PostgreSQL's xlog_internal.h).
 const PAGE_HEADER_BYTES: u64 = 24;
 const SEGMENT_HEADER_BYTES: u64 = 40;
@@ -49,18 +52,28 @@ pub(super) async fn record_length(
     segment_bytes: u64,
     timeout: Duration,
 ) -> Result<Option<u64>, Error> {
-    let first_file = data_dir.join("pg_wal").join(file_name(timeline, start, segment_bytes));
-    let (dir, timeline, start) =
-        (data_dir.join("pg_wal").to_string_lossy().into_owned(), timeline.to_string(), start.to_string());
-    let arguments = ["--path", &dir, "--timeline", &timeline, "--start", &start, "--limit", "1"];
+    let unreadable =
+        |why: String| malformed(format!("the log at {start} of timeline {timeline} cannot be read: {why}"));
+    let dir = data_dir.join("pg_wal");
+    let exists = |position: u64| dir.join(file_name(timeline, Lsn(position), segment_bytes)).exists();
+    let first = start.0 - start.0 % segment_bytes.max(1);
+    if !exists(first) {
+        return Err(unreadable("its file is missing".into()));
+    }
+    // Without an end, pg_waldump waits 5 s for a next file. A record that goes on in a file that is not there is not complete.
+    let mut end = first + segment_bytes;
+    while exists(end) && end - first < MAX_RECORD_BYTES {
+        end += segment_bytes;
+    }
+    let (dir, end) = (dir.to_string_lossy(), Lsn(end).to_string());
+    let (timeline, start) = (timeline.to_string(), start.to_string());
+    let arguments = ["--path", &dir, "--timeline", &timeline, "--start", &start, "--end", &end, "--limit", "1"];
     let output = programs.ask("pg_waldump", &arguments, timeout).await?;
     let length = output.stdout.lines().find_map(total_length);
-    // Only its own words prove that nothing complete is there: it may also have failed to read. A record that goes on in a segment
-    // that was never received is not complete either.
+    // Only its own words prove that nothing complete is there: it may also have failed to read.
     let says = |words: &str| output.stderr.contains(words);
-    let nothing_there = says("could not find a valid record") || says("error in WAL record");
-    if length.is_none() && !nothing_there && !(says("could not find file") && first_file.exists()) {
-        return Err(malformed(format!("the log at {start} cannot be read: {}", telling_line(&output.stderr))));
+    if length.is_none() && !says("could not find a valid record") && !says("error in WAL record") {
+        return Err(unreadable(telling_line(&output.stderr)));
     }
     Ok(length)
 }

@@ -128,3 +128,30 @@ async fn half_a_record_does_not_keep_a_freeze_from_ending() {
     println!("received {} replayed {}", status.lsn, status.replayed);
     assert_eq!(frozen.lsn, status.replayed);
 }
+
+#[tokio::test]
+async fn a_record_that_goes_on_in_a_segment_that_never_came_ends_the_log_at_once() {
+    let place = Place::new();
+    let (a, b, _) = pair(&place).await;
+    let writer = place.client("a").await;
+    // The receiver is told to go when the first segment of a long record is there: the standby has the beginning of it only.
+    let load = tokio::spawn(async move {
+        writer.batch_execute("select pg_logical_emit_message(false, 'x', repeat('x', 200000000))").await
+    });
+    eventually("the record has begun", || async {
+        let status = b.status(LONG).await.unwrap();
+        status.lsn.0 > status.replayed.0 + 20_000_000
+    })
+    .await;
+    kill_now(&a);
+    let _cut = load.await;
+    let clock = Instant::now();
+    let frozen = b.freeze(LONG).await.unwrap();
+    println!("freeze with a torn record over segments: {} ms", clock.elapsed().as_millis());
+    assert_eq!(frozen.lsn, b.status(LONG).await.unwrap().replayed);
+    assert!(clock.elapsed() < std::time::Duration::from_secs(3));
+}
+
+fn kill_now(member: &odoo_ha_backends::postgres::PostgresReplication) {
+    signal(member.postmaster_pid().unwrap(), Signal::KILL);
+}

@@ -1,7 +1,7 @@
 //! Situations: what a cluster of machines does when something goes wrong, one file a situation, in a made-up world.
 //!
 //! `docs/protocol.md` says which of them holds which rule of the protocol.
-#![expect(clippy::expect_used, reason = "a situation that cannot be set up fails its test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a situation that cannot be set up fails its test")]
 
 mod acknowledged_commits_survive_two_failovers;
 mod address_waits_for_the_recovered_log;
