@@ -77,6 +77,7 @@ impl Fault {
             Self::KillDatabase if mode == SyncMode::Asynchronous => ttl + second,
             Self::KillDatabase | Self::Switchover | Self::SwitchBack => second,
             // A strict leader acknowledges nothing by itself: users wait until the other node is back.
+            Self::KillDatabase if mode == SyncMode::Strict => second + rejoin,
             Self::KillNode | Self::FreezeAgent if mode == SyncMode::Strict => ttl + second + rejoin,
             Self::KillNode | Self::FreezeAgent => ttl + second,
         };
