@@ -10,11 +10,13 @@ use super::fault::Fault;
 
 /// A real failover on this machine.
 ///
-/// Starts two nodes with a PostgreSQL each, lets a client write through one address all the time, kills and freezes
-/// things, and says what the client saw of it. Needs PostgreSQL's programs; touches nothing that runs already.
+/// Starts two nodes with a PostgreSQL each, lets a client write through one address
+/// all the time, kills and freezes things, and says what the client saw of it.
+/// Needs PostgreSQL's programs; touches nothing that runs already.
 #[derive(Debug, Parser)]
-#[command(name = "quickstart", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Exit code: 0 when every limit held, 1 when one was missed, 2 when it could not run.")]
+#[command(name = "quickstart", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Exit code: 0 when every limit held, 1 when one was missed, 2 when it could not run, \
+                        130 when it was interrupted.")]
 pub struct Cli {
     /// Something else than the demo.
     #[command(subcommand)]

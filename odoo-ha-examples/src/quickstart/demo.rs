@@ -71,17 +71,28 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<Ending, Trouble> {
         introduce(&console, args, &postgres, &work_dir, user, &cluster);
         let failure = Failure::default();
         let listening = tokio::spawn(listen(said, recorder.clone(), console.clone(), failure.clone()));
-        let mut demo =
-            Demo { args, console: &console, cluster: &mut cluster, recorder, failure, postgres: &postgres, began };
-        let ended = tokio::select! {
-            ended = demo.play(&report_file) => ended,
-            () = signals.next() => Ok(Ending::Interrupted),
+        let mut demo = Demo {
+            args,
+            console: &console,
+            cluster: &mut cluster,
+            recorder,
+            failure,
+            postgres: &postgres,
+            began,
+            verdict: Ending::Interrupted,
         };
+        let played = tokio::select! {
+            played = demo.play(&report_file) => Some(played),
+            () = signals.next() => None,
+        };
+        // Ctrl-C after the table ends a cluster that was left running; before it, it interrupts.
+        let ended = played.unwrap_or(Ok(())).map(|()| demo.verdict);
         take_down(args, &console, &cluster, &mut signals, &ended).await;
         listening.abort();
         ended
     }
     .await;
+    discard_if_empty(&report_file);
     clear_away(args, &console, &work_dir)?;
     ended
 }
@@ -95,10 +106,11 @@ struct Demo<'a> {
     failure: Failure,
     postgres: &'a Postgres,
     began: Duration,
+    verdict: Ending,
 }
 
 impl Demo<'_> {
-    async fn play(&mut self, report_file: &Path) -> Result<Ending, Trouble> {
+    async fn play(&mut self, report_file: &Path) -> Result<(), Trouble> {
         let failure = self.failure.clone();
         let failed = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut load = JoinSet::new();
@@ -117,10 +129,11 @@ impl Demo<'_> {
         let courses = self.play_faults().await?;
         let (outcomes, until) = self.settle(courses, &mut load).await?;
         let held = self.conclude(&outcomes, until, report_file)?;
+        self.verdict = if held { Ending::Held } else { Ending::Missed };
         if self.args.keep {
             self.keep().await?;
         }
-        Ok(if held { Ending::Held } else { Ending::Missed })
+        Ok(())
     }
 
     async fn create_tables(&self, leader: Node) -> Result<(), Trouble> {
@@ -128,11 +141,11 @@ impl Demo<'_> {
             |why: String| Trouble::new(format!("The tables could not be created on {}: {why}.", leader.name()));
         let session = Session::beside(&self.cluster.node(leader).config, CREATE_DEADLINE)
             .await
-            .map_err(|error| failed(format!("{error:?}")))?;
-        let statements = format!("{}; {}", writer::CREATE, probe::CREATE);
+            .map_err(|error| failed(error.to_string()))?;
+        let statements = format!("{}; {}", writer::create(), probe::CREATE);
         match tokio::time::timeout(CREATE_DEADLINE, session.run(&statements)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(format!("{error:?}"))),
+            Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed("it did not answer".into())),
         }
     }
@@ -340,13 +353,25 @@ fn clear_away(args: &DemoArgs, console: &Console, work_dir: &WorkDir) -> Result<
 
 /// Where the picture goes; whether it can be written there is known before anything is started.
 fn report_file(given: Option<&Path>) -> Result<PathBuf, Trouble> {
-    let path = given.map_or_else(|| std::env::temp_dir().join("odoo-ha-quickstart.html"), Path::to_path_buf);
-    let path = std::path::absolute(&path).unwrap_or(path);
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(&path);
-    match opened {
-        Ok(_) => Ok(path),
+    let can_write = |path: &Path| std::fs::OpenOptions::new().append(true).create(true).open(path).map(drop);
+    let Some(given) = given else {
+        let path = std::env::temp_dir().join("odoo-ha-quickstart.html");
+        // The file of another user stays his.
+        let own = format!("odoo-ha-quickstart-{}.html", rustix::process::geteuid().as_raw());
+        return Ok(if can_write(&path).is_ok() { path } else { std::env::temp_dir().join(own) });
+    };
+    let path = std::path::absolute(given).unwrap_or_else(|_| given.to_path_buf());
+    match can_write(&path) {
+        Ok(()) => Ok(path),
         Err(source) => Err(Trouble::new(format!("The report {} cannot be written: {source}.", path.display()))
             .advice("Name another file with --report.")),
+    }
+}
+
+/// Takes the file away that was made to see whether it can be.
+fn discard_if_empty(report_file: &Path) {
+    if report_file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        let _another_is_faster = std::fs::remove_file(report_file);
     }
 }
 

@@ -8,11 +8,14 @@ use super::clock;
 use super::node::Node;
 use super::node_config::NodeConfig;
 use super::record::{Face, Recorder, push_if_new};
-use super::session::{NoAnswer, Session};
+use super::session::Session;
 
 /// Creates the table that it writes to.
-pub(crate) const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS quickstart_probe (node text, at timestamptz DEFAULT clock_timestamp())";
+pub(crate) const CREATE: &str = "CREATE TABLE quickstart_probe (node text, at timestamptz DEFAULT clock_timestamp())";
+
+/// Asked before each write: a standby's log is not filled with writes that it refuses.
+const ROLE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' \
+                    WHEN to_regclass('quickstart_probe') IS NULL THEN 'empty' ELSE 'primary' END";
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -45,6 +48,13 @@ pub(crate) async fn run(node: Node, config: NodeConfig, recorder: Recorder) {
 }
 
 async fn look(session: &Session, statement: &str, node: Node, recorder: &Recorder) -> Face {
+    match timeout(DEADLINE, session.column(ROLE)).await {
+        Ok(Ok(role)) if role == ["primary"] => {}
+        // The table comes soon after the first primary.
+        Ok(Ok(role)) if role == ["empty"] => return Face::Primary,
+        Ok(Ok(_)) => return Face::Standby,
+        Ok(Err(_)) | Err(_) => return Face::Down,
+    }
     let write = session.run(statement);
     tokio::pin!(write);
     let done = match timeout(DEADLINE, &mut write).await {
@@ -62,13 +72,6 @@ async fn look(session: &Session, statement: &str, node: Node, recorder: &Recorde
             recorder.lock().node_mut(node).local_acks.push(clock::now());
             Face::Primary
         }
-        Err(NoAnswer::ReadOnly) => Face::Standby,
-        // The table comes soon after the first primary.
-        Err(NoAnswer::NoTable) => match timeout(DEADLINE, session.column("SELECT pg_is_in_recovery()")).await {
-            Ok(Ok(answer)) if answer == ["f"] => Face::Primary,
-            Ok(Ok(_)) => Face::Standby,
-            Ok(Err(_)) | Err(_) => Face::Down,
-        },
-        Err(NoAnswer::Silent | NoAnswer::Refused(_)) => Face::Down,
+        Err(_) => Face::Down,
     }
 }

@@ -38,13 +38,30 @@ pub(crate) async fn switchover(work_dir: &Path) -> Result<Ending, Trouble> {
         let question = Question::Switchover { to: to.to_owned() };
         return match control::ask(&control_socket(&work_dir.join(node.name())), &question, SWITCHOVER_DEADLINE).await? {
             Answer::Refused(why) => Err(Trouble::new(format!("{} refused: {why}", node.name()))),
-            Answer::Done | Answer::Status(_) => {
-                println!("{to} leads");
-                Ok(Ending::Held)
-            }
+            Answer::Done | Answer::Status(_) => wait_until_it_leads(work_dir, node.other()).await,
         };
     }
     Err(Trouble::new("Nobody leads at this moment.").advice("Look again in a few seconds: quickstart status"))
+}
+
+/// The old leader's part is done when it has handed over; users wait until the new one serves.
+async fn wait_until_it_leads(work_dir: &Path, node: Node) -> Result<Ending, Trouble> {
+    let led = async {
+        while ask_status(work_dir, node).await.is_ok_and(|status| status.state != "leading" || !status.address_here) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        ask_status(work_dir, node).await
+    };
+    match tokio::time::timeout(SWITCHOVER_DEADLINE, led).await {
+        Ok(Ok(_)) => {
+            println!("{} leads", node.name());
+            Ok(Ending::Held)
+        }
+        Ok(Err(trouble)) => Err(trouble),
+        Err(_) => {
+            Err(Trouble::new(format!("{} does not lead yet.", node.name())).advice("Look at agent.log of both nodes."))
+        }
+    }
 }
 
 fn check(work_dir: &Path) -> Result<(), Trouble> {

@@ -1,5 +1,6 @@
 //! One session with a PostgreSQL, as client, probe and referee open it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,20 +12,28 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 
 use super::node_config::NodeConfig;
 
-/// The role and database of the demo.
+/// The database, and the role of who looks at it.
 const NAME: &str = "postgres";
+
+/// The client's role. No superuser: a client that uses up all connections must not take those reserved for the agent.
+pub(crate) const CLIENT: &str = "quickstart";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
     /// There is no session, or it ended, or no answer came in time.
     Silent,
-    /// It is a standby.
-    ReadOnly,
-    /// The table is not there (yet).
-    NoTable,
     /// The database refused for another reason.
     Refused(String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("there was no answer"),
+            Self::Refused(why) => write!(f, "it was refused: {why}"),
+        }
+    }
 }
 
 /// An open session. Dropped, it is closed.
@@ -44,7 +53,7 @@ impl Session {
     /// A session through the address.
     pub(crate) async fn through_address(port: u16, deadline: Duration) -> Result<Self, NoAnswer> {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(port).application_name("quickstart client");
+        config.host("127.0.0.1").port(port).user(CLIENT).application_name("quickstart client");
         Self::open(config, deadline).await
     }
 
@@ -55,12 +64,12 @@ impl Session {
 
     async fn on_socket(socket_dir: &Path, port: u16, deadline: Duration) -> Result<Self, NoAnswer> {
         let mut config = Config::new();
-        config.host_path(socket_dir).port(port).application_name("quickstart probe");
+        config.host_path(socket_dir).port(port).user(NAME).application_name("quickstart probe");
         Self::open(config, deadline).await
     }
 
     async fn open(mut config: Config, deadline: Duration) -> Result<Self, NoAnswer> {
-        config.user(NAME).dbname(NAME);
+        config.dbname(NAME);
         let connecting = tokio::time::timeout(deadline, config.connect(NoTls)).await.map_err(|_| NoAnswer::Silent)?;
         let (client, mut connection) = connecting.map_err(|error| no_answer(&error))?;
         let warned = Arc::new(AtomicBool::new(false));
@@ -101,11 +110,7 @@ impl Session {
 
 fn no_answer(error: &tokio_postgres::Error) -> NoAnswer {
     let Some(said) = error.as_db_error() else { return NoAnswer::Silent };
-    if *said.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
-        NoAnswer::ReadOnly
-    } else if *said.code() == SqlState::UNDEFINED_TABLE {
-        NoAnswer::NoTable
-    } else if [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(said.code()) {
+    if [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(said.code()) {
         NoAnswer::Silent
     } else {
         NoAnswer::Refused(said.message().to_owned())

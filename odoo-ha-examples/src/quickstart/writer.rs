@@ -7,10 +7,15 @@ use tokio::time::{sleep, timeout};
 use super::clock;
 use super::node::Node;
 use super::record::{Recorder, Write};
-use super::session::Session;
+use super::session::{CLIENT, Session};
 
-/// Creates the table that it writes to.
-pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS quickstart_write (id bigint PRIMARY KEY)";
+/// Creates the client's role and the table that it writes to.
+pub(crate) fn create() -> String {
+    format!(
+        "CREATE ROLE {CLIENT} LOGIN; CREATE TABLE quickstart_write (id bigint PRIMARY KEY); \
+         GRANT SELECT, INSERT ON quickstart_write TO {CLIENT}"
+    )
+}
 
 /// Lists what was written.
 pub(crate) const LIST: &str = "SELECT id FROM quickstart_write";
