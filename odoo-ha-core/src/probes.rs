@@ -1,7 +1,16 @@
 //! When the verdicts of a probe are believed.
 
 use crate::policy::ProbeSettings;
-use crate::roles::Verdict;
+
+/// What a probe found. How many in a row it takes to believe it is the core's business
+/// ([`ProbeSettings`](crate::policy::ProbeSettings)).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It works.
+    Healthy,
+    /// It does not; the text says what was seen.
+    Unhealthy(String),
+}
 
 /// What is believed of the thing that a probe looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]

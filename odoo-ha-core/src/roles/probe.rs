@@ -6,16 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Error;
-
-/// What a probe found. How many in a row it takes to believe it is the core's business
-/// ([`ProbeSettings`](crate::policy::ProbeSettings)).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It works.
-    Healthy,
-    /// It does not; the text says what was seen.
-    Unhealthy(String),
-}
+pub use crate::probes::Verdict;
 
 /// Looks at one thing once.
 #[async_trait]
