@@ -75,11 +75,11 @@ impl Fault {
             // Restarted where it was: how long PostgreSQL's crash recovery takes is not ours to say, but nobody waits longer
             // than for the other node to take over.
             Self::KillDatabase if mode == SyncMode::Asynchronous => ttl + second,
-            Self::KillDatabase | Self::Switchover | Self::SwitchBack => second,
             // A strict leader acknowledges nothing by itself: users wait until the other node is back.
             Self::KillDatabase if mode == SyncMode::Strict => second + rejoin,
             Self::KillNode | Self::FreezeAgent if mode == SyncMode::Strict => ttl + second + rejoin,
             Self::KillNode | Self::FreezeAgent => ttl + second,
+            Self::KillDatabase | Self::Switchover | Self::SwitchBack => second,
         };
         let unpromised = matches!((self, mode), (Self::KillNode, SyncMode::Asynchronous));
         let lost = if unpromised { None } else { Some(0) };

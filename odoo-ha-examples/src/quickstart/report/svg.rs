@@ -38,7 +38,7 @@ svg.timeline { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; disp
 .timeline .badgetext { fill: var(--paper); font-weight: 700; font-size: 11px; text-anchor: middle; }
 .timeline .name { font-weight: 600; } .timeline .event { fill: var(--ink); stroke: var(--panel); stroke-width: 1; }
 .timeline .event:hover { r: 5px; } .timeline rect:hover { filter: brightness(1.12); }
-.timeline .lanetext { fill: #fff; font-size: 11px; font-weight: 600; pointer-events: none; }
+.timeline .lanetext { fill: var(--paper); font-size: 11px; font-weight: 600; pointer-events: none; }
 ";
 
 /// The picture for a page that has [`STYLE`] already.
