@@ -101,6 +101,8 @@ pub(super) struct Reign {
     pub(super) version: Version,
     /// When the write of that version was sent; `None`: by another process, nothing is believed.
     pub(super) confirmed: Option<Moment>,
+    /// The wall clock jumped then: what was sent before confirms nothing.
+    pub(super) jumped_at: Option<Moment>,
     /// Leadership is lost by the record; nothing may be renewed.
     pub(super) lost: bool,
     pub(super) attempts: Attempts,
@@ -154,6 +156,7 @@ impl Reign {
             leader,
             version,
             confirmed,
+            jumped_at: None,
             lost: false,
             attempts: Attempts::default(),
             next_renewal: now,

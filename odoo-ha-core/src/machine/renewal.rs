@@ -198,12 +198,17 @@ impl Machine {
     /// What a landed write means. The view has it already.
     fn settle(&mut self, attempt: Attempt) {
         let Some(version) = self.view.leader.as_ref().map(|seen| seen.version) else { return };
-        let data = self.leader_data();
+        let (data, now) = (self.leader_data(), self.now);
         let Some(reign) = &mut self.reign else { return };
         match attempt.purpose {
             Purpose::TakeOver | Purpose::Renew => {
                 reign.version = version;
-                reign.confirmed = Some(attempt.sent);
+                if reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped) {
+                    reign.confirmed = Some(attempt.sent);
+                    reign.jumped_at = None;
+                } else {
+                    reign.next_renewal = now;
+                }
                 reign.leader = attempt.leader;
                 reign.history = reign.history.take().filter(|wanted| Some(wanted) != attempt.history.as_ref());
                 reign.cluster = reign.cluster.take().filter(|wanted| Some(wanted) != attempt.cluster.as_ref());
