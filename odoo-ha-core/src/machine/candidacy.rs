@@ -52,7 +52,15 @@ pub(super) struct TakeOver {
 impl TakeOver {
     /// Of a cluster that does not exist.
     pub(super) fn of_nothing(now: Moment) -> Self {
-        Self { against: None, vote: None, since: now, attempts: Attempts::default(), before: None, read: None, again_at: now }
+        Self {
+            against: None,
+            vote: None,
+            since: now,
+            attempts: Attempts::default(),
+            before: None,
+            read: None,
+            again_at: now,
+        }
     }
 
     /// Of a cluster that has no database yet.
@@ -173,8 +181,7 @@ impl Machine {
     /// that knows nothing of it for true.
     fn superseded(&self, against: LeaderRef) -> bool {
         let recovered = self.memo_wanted.intent.is_none();
-        self.store_is_usable()
-            && (recovered || self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark))
+        self.store_is_usable() && (recovered || self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark))
     }
 
     /// The read right before the vote.

@@ -487,7 +487,8 @@ impl Machine {
             return ends;
         }
         let timing = &self.config.timing;
-        let next = self.after(timing.ttl.min(reign.timing.ttl)).before(timing.clock_margin.max(reign.timing.clock_margin));
+        let next =
+            self.after(timing.ttl.min(reign.timing.ttl)).before(timing.clock_margin.max(reign.timing.clock_margin));
         Some(ends.map_or(next, |ends| ends.min(next)))
     }
 

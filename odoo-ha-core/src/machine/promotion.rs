@@ -28,7 +28,9 @@ impl Machine {
         let fresh = seen.record.origin == Origin::Takeover && self.memo.alone != seen.record.mark.term;
         let ttl = seen.record.ttl().max(self.config.timing.ttl);
         let mut reign = Reign::new(seen.record, seen.version, self.config.timing, None, self.now);
-        if let (true, Some(address)) = (fresh, self.config.address.as_ref().filter(|address| !address.is_taken_by_term())) {
+        if let (true, Some(address)) =
+            (fresh, self.config.address.as_ref().filter(|address| !address.is_taken_by_term()))
+        {
             // Taken over by an earlier life of this agent: whom it took over from may still believe.
             reign.not_before = self.now + ttl + address.longest_in_flight;
         }

@@ -1,8 +1,8 @@
 //! Keeping leadership: one write to the leader record at a time, and what its fate means.
 
 use super::action::Order;
-use super::input::Answer;
 use super::election::SyncDraft;
+use super::input::Answer;
 use super::reign::{Attempt, Purpose, Reign, SyncStep};
 use super::state::State;
 use super::view::Seen;

@@ -48,6 +48,10 @@ pub struct Node {
     pub watchdog: Option<(Option<Duration>, u64)>,
     /// Promotion fails.
     pub promotion_fails: bool,
+    /// A stopped database does not start.
+    pub start_fails: bool,
+    /// An attach takes this much longer, and happens even if it was called off.
+    pub slow_attach: Duration,
     /// Reads of the store fail at once; writes and the watch go on.
     pub reads_fail: bool,
     /// What is to be remembered beside the data cannot be written.
@@ -196,6 +200,8 @@ impl World {
                 cut_from_peers: false,
                 watchdog: None,
                 promotion_fails: false,
+                start_fails: false,
+                slow_attach: Duration::ZERO,
                 reads_fail: false,
                 memo_fails: false,
                 watch_stalled_until: Duration::ZERO,
@@ -736,7 +742,8 @@ impl World {
         };
         // An older one may still run for a while (protocol rule 42): it reads what is stale, and nothing of it is promised.
         let leading = self.nodes.iter().filter(|(_, node)| leads(node));
-        let found = leading.max_by_key(|(_, node)| node.database.term).map(|(name, node)| (name.clone(), node.database.term));
+        let found =
+            leading.max_by_key(|(_, node)| node.database.term).map(|(name, node)| (name.clone(), node.database.term));
         let Some(found) = found else { return };
         if self.checked.as_ref() == Some(&found) && !self.looks.is_multiple_of(100) {
             return;
@@ -744,7 +751,8 @@ impl World {
         let has: BTreeSet<u64> = self.node(&found.0).database.log.iter().map(|(_, id)| *id).collect();
         let lost = self.promised.difference(&has).count();
         if lost > 0 {
-            let text = format!("at {:?}: {} leads in term {} and lacks {lost} promised writes", self.now, found.0, found.1);
+            let text =
+                format!("at {:?}: {} leads in term {} and lacks {lost} promised writes", self.now, found.0, found.1);
             self.violations.push(text);
         }
         self.checked = Some(found);

@@ -60,6 +60,9 @@ impl World {
         {
             self.node_mut(name).running = Some(action.id);
         }
+        if matches!(action.order, Order::AttachAddress { .. }) {
+            wait += self.node(name).slow_attach;
+        }
         if matches!(action.order, Order::Read | Order::Commit(_)) && !slow.is_zero() {
             wait += Duration::from_millis(self.chance(slow.as_millis() as u64));
             if wait >= action.timeout {
@@ -255,6 +258,9 @@ impl World {
                     timeline: Timeline(1),
                     lsn: Lsn(1),
                 }))
+            }
+            DatabaseOrder::StartPrimary(_) if self.node(name).start_fails => {
+                Err(Failure::new(ErrorKind::Disk, "no space left"))
             }
             DatabaseOrder::StartPrimary(order) => {
                 let database = &mut self.node_mut(name).database;

@@ -20,3 +20,33 @@ fn another_is_elected_instead() {
         heals(&mut world);
     }
 }
+
+#[test]
+fn of_two_the_old_leader_can_be_elected_again() {
+    for seed in 0..10 {
+        let (mut world, old, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&others[0]).promotion_fails = true;
+        world.kill_agent(&old);
+        world.kill_database(&old);
+        world.run(seconds(12));
+        world.start_agent(&old);
+        world.run_until("the old one leads", seconds(20), |world| world.leader().as_ref() == Some(&old));
+        world.node_mut(&others[0]).promotion_fails = false;
+        heals(&mut world);
+    }
+}
+
+#[test]
+fn mended_it_is_elected_when_nobody_else_is_left() {
+    for seed in 0..5 {
+        let (mut world, old, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&others[0]).promotion_fails = true;
+        world.kill_agent(&old);
+        world.kill_database(&old);
+        world.run(seconds(12));
+        world.node_mut(&others[0]).promotion_fails = false;
+        world.run_until("it leads", seconds(60), |world| world.leader().as_ref() == Some(&others[0]));
+        world.start_agent(&old);
+        heals(&mut world);
+    }
+}
