@@ -175,6 +175,7 @@ impl Machine {
         let now = self.now;
         if let Some(reign) = &mut self.reign {
             reign.plan = None;
+            reign.hand_over_failed = true;
             reign.needs_start = stopped;
             reign.announced = false;
             reign.next_renewal = now;

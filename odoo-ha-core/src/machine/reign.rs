@@ -175,6 +175,8 @@ pub(super) struct Reign {
     pub(super) mute_observations: u32,
     pub(super) barrier_failures: u32,
     pub(super) announced: bool,
+    /// A switchover did not go through: an agent that is to leave does not try forever.
+    pub(super) hand_over_failed: bool,
 }
 
 /// How long a named standby has been silent.
@@ -223,6 +225,7 @@ impl Reign {
             mute_observations: 0,
             barrier_failures: 0,
             announced: false,
+            hand_over_failed: false,
         }
     }
 

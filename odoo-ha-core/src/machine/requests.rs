@@ -215,9 +215,10 @@ impl Machine {
         if self.running.is_some() {
             return false;
         }
+        let failed = self.reign.as_ref().is_some_and(|reign| reign.hand_over_failed);
         match self.switchover_target(None) {
-            Ok(target) => self.begin_hand_over(target),
-            Err(_) => {
+            Ok(target) if !failed => self.begin_hand_over(target),
+            Ok(_) | Err(_) => {
                 self.give_up("the agent shuts down", Cause::ShutdownAsked);
                 true
             }

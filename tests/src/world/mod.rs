@@ -239,9 +239,14 @@ impl World {
 
     /// Now, by a node's own clock.
     fn moment(&self, name: &MemberId) -> Moment {
+        self.moment_of(name, self.now)
+    }
+
+    /// What a node's own clock shows then.
+    fn moment_of(&self, name: &MemberId, at: Duration) -> Moment {
         let ppm = self.node(name).clock_ppm;
-        let drift = self.now / 1_000_000 * ppm.unsigned_abs() as u32;
-        Moment::from_origin(if ppm < 0 { self.now.saturating_sub(drift) } else { self.now + drift })
+        let drift = at / 1_000_000 * ppm.unsigned_abs() as u32;
+        Moment::from_origin(if ppm < 0 { at.saturating_sub(drift) } else { at + drift })
     }
 
     /// When a node's clock shows this.
@@ -711,9 +716,22 @@ impl World {
             let text = format!("at {:?}: the address is on {attached:?}", self.now);
             self.violations.push(text);
         }
+        self.look_at_beliefs();
         self.look_at_names();
         self.look_at_promises();
         self.looks += 1;
+    }
+
+    /// Nobody believes for longer than the record gives from when it was written, by the believer's own clock.
+    fn look_at_beliefs(&mut self) {
+        let Some(record) = self.store.leader_record().filter(|record| !record.paused) else { return };
+        let Some(holder) = record.holder.clone().filter(|holder| self.nodes.contains_key(holder)) else { return };
+        let limit = self.moment_of(&holder, self.store.led_since()) + record.ttl();
+        let machine = self.node(&holder).machine.as_ref();
+        if let Some(end) = machine.and_then(Machine::leads_until).filter(|end| *end > limit) {
+            let text = format!("at {:?}: {holder} believes until {end}, its record ends at {limit}", self.now);
+            self.violations.push(text);
+        }
     }
 
     /// Whom the sync record counts, the database of its leader waits for.

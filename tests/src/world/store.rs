@@ -1,16 +1,18 @@
 //! A coordination store of one process, whose commits are atomic and whose watch is in order.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::member::ClusterId;
-use odoo_ha_core::records::{HistoryRecord, Record, SyncRecord, decode};
+use odoo_ha_core::records::{HistoryRecord, LeaderRecord, Record, SyncRecord, decode};
 use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
 
 /// The store's content.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     revision: u64,
+    led_since: Duration,
     entries: BTreeMap<Key, Entry>,
 }
 
@@ -25,7 +27,7 @@ impl Store {
     /// # Errors
     ///
     /// `Conflict` when a guard does not hold.
-    pub fn commit(&mut self, commit: &Commit) -> Result<(Committed, Revision, Vec<Change>), Failure> {
+    pub fn commit(&mut self, commit: &Commit, now: Duration) -> Result<(Committed, Revision, Vec<Change>), Failure> {
         for guard in &commit.guards {
             let holds = match guard {
                 Guard::Absent(key) => !self.entries.contains_key(key),
@@ -36,6 +38,9 @@ impl Store {
             }
         }
         self.revision += 1;
+        if commit.writes.contains_key(&Key::leader()) {
+            self.led_since = now;
+        }
         let mut versions = BTreeMap::new();
         let mut changes = Vec::new();
         for (key, value) in &commit.writes {
@@ -63,6 +68,16 @@ impl Store {
     /// Which votes suffice, as it stands.
     pub fn sync_record(&self) -> Option<SyncRecord> {
         self.record(&Key::sync())
+    }
+
+    /// Who leads, as it stands.
+    pub fn leader_record(&self) -> Option<LeaderRecord> {
+        self.record(&Key::leader())
+    }
+
+    /// When that was written.
+    pub fn led_since(&self) -> Duration {
+        self.led_since
     }
 
     /// The reigns.

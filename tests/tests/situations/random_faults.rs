@@ -47,7 +47,7 @@ fn one_fault(world: &mut World) {
 fn one_wish_or_ailment(world: &mut World) {
     let name = pick(world);
     let alive = world.node(&name).machine.is_some();
-    match world.chance(14) {
+    match world.chance(16) {
         0 => world.node_mut(&name).database.hung = true,
         1 => world.node_mut(&name).database.slow_shutdown = true,
         2 => world.node_mut(&name).promotion_fails = true,
@@ -70,6 +70,11 @@ fn one_wish_or_ailment(world: &mut World) {
             let kind = if world.chance(2) == 0 { RequestKind::Pause } else { RequestKind::Resume };
             wish(world, &name, kind);
         }
+        14 if alive => {
+            let stop_database = world.chance(2) == 0;
+            world.command(&name, Command::Shutdown { stop_database });
+        }
+        15 if alive => world.command(&name, Command::Reinit),
         12 => {
             let ttl = seconds(2 + world.chance(9));
             set_timing(world, Timing::with_ttl(ttl));
@@ -207,6 +212,7 @@ fn wild_walk(members: usize, seed: u64) {
             break;
         }
         // Paused, with the leader gone: only a forced failover leads out, and nobody need accept a loss for it.
+        heal(&mut world);
         let name = pick(&mut world);
         let kind = if round < 2 || round % 2 == 1 {
             RequestKind::Resume
