@@ -87,6 +87,6 @@ impl Store {
 
     /// Goes back to an older content, as a restored backup does.
     pub fn restore(&mut self, older: &Store) {
-        *self = older.clone();
+        *self = Self { led_since: self.led_since, ..older.clone() };
     }
 }
