@@ -743,7 +743,8 @@ impl World {
             node.database.state == DatabaseState::Primary
                 && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
         };
-        let found = self.nodes.iter().find(|(_, node)| leads(node)).map(|(name, node)| (name.clone(), node.database.term));
+        let found =
+            self.nodes.iter().find(|(_, node)| leads(node)).map(|(name, node)| (name.clone(), node.database.term));
         let Some(found) = found else { return };
         if self.checked.as_ref() == Some(&found) && !self.looks.is_multiple_of(100) {
             return;
@@ -751,7 +752,8 @@ impl World {
         let has: BTreeSet<u64> = self.node(&found.0).database.log.iter().map(|(_, id)| *id).collect();
         let lost = self.promised.difference(&has).count();
         if lost > 0 {
-            let text = format!("at {:?}: {} leads in term {} and lacks {lost} promised writes", self.now, found.0, found.1);
+            let text =
+                format!("at {:?}: {} leads in term {} and lacks {lost} promised writes", self.now, found.0, found.1);
             self.violations.push(text);
         }
         self.checked = Some(found);
