@@ -522,6 +522,7 @@ impl Machine {
             purpose: Purpose::TakeOver,
             nonce: leader.header.nonce,
             sent: self.now,
+            kept: (self.config.timing.clock_margin, self.config.timing.stop_budget),
             leader,
             sync,
             history: None,

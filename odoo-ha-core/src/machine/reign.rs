@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) nonce: Nonce,
     /// When it was sent: belief counts from here.
     pub(super) sent: Moment,
+    /// Clock margin and stop budget that go with its ttl.
+    pub(super) kept: (Duration, Duration),
     pub(super) leader: LeaderRecord,
     pub(super) sync: Option<SyncRecord>,
     pub(super) history: Option<HistoryRecord>,
@@ -103,6 +105,8 @@ pub(super) struct Reign {
     pub(super) confirmed: Option<Moment>,
     /// The wall clock jumped then: what was sent before confirms nothing.
     pub(super) jumped_at: Option<Moment>,
+    /// Clock margin and stop budget that went with the confirmed version: a shorter ttl does not shrink them before it is in force.
+    pub(super) kept: (Duration, Duration),
     /// Leadership is lost by the record; nothing may be renewed.
     pub(super) lost: bool,
     pub(super) attempts: Attempts,
@@ -159,6 +163,7 @@ impl Reign {
             version,
             confirmed,
             jumped_at: None,
+            kept: (Duration::ZERO, Duration::ZERO),
             lost: false,
             attempts: Attempts::default(),
             next_renewal: now,
@@ -201,13 +206,14 @@ impl Reign {
 
     /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.
     pub(super) fn give_up_at(&self, timing: &Timing) -> Moment {
-        self.belief_ends().before(timing.clock_margin + timing.stop_budget)
+        let (margin, budget) = self.kept;
+        self.belief_ends().before(timing.clock_margin.max(margin) + timing.stop_budget.max(budget))
     }
 
     /// When the node must be harmless: what the watchdog is told. `None`: no end.
     pub(super) fn harmless_by(&self, timing: &Timing) -> Option<Moment> {
         let ends = self.belief_ends();
-        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin))
+        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin.max(self.kept.0)))
     }
 
     /// How long one renewal is waited for.

@@ -100,6 +100,7 @@ impl Machine {
             purpose,
             nonce: header.nonce,
             sent: self.now,
+            kept: (timing.clock_margin, timing.stop_budget),
             leader,
             sync,
             history: reign.history.clone(),
@@ -203,6 +204,7 @@ impl Machine {
                 reign.version = version;
                 if reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped) {
                     reign.confirmed = Some(attempt.sent);
+                    reign.kept = attempt.kept;
                     reign.jumped_at = None;
                 } else {
                     reign.next_renewal = now;
