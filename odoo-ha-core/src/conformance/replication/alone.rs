@@ -118,8 +118,8 @@ async fn start_is_fenced(lab: &Lab<'_>) -> Checked {
         pair.is(Node::A, DatabaseState::StoppedCleanly, "Orders of an older term are refused as `Fenced`, untouched.")
             .await?;
     }
-    let again = pair.world.open(Node::A).await.should_work("opening node A anew")?;
-    let other = again.start_primary(&start_order(0), ORDER).await;
+    let pair = pair.reopened(Node::A).await?;
+    let other = pair.a.start_primary(&start_order(0), ORDER).await;
     ensure_error(
         &other,
         &[ErrorKind::Fenced],
@@ -169,8 +169,8 @@ async fn killed_and_started(lab: &Lab<'_>) -> Checked {
 }
 
 async fn outlives_its_manager(lab: &Lab<'_>) -> Checked {
-    let (mut pair, begun) = lab.one().await?;
-    pair.a = pair.world.open(Node::A).await.should_work("opening node A anew")?;
+    let (pair, begun) = lab.one().await?;
+    let pair = pair.reopened(Node::A).await?;
     let status = pair.status(Node::A).await?;
     let adopted = status.state == DatabaseState::Primary && status.data_id == Some(begun.data_id);
     ensure(adopted, OUTLIVES, "the running primary", status)?;
