@@ -48,6 +48,10 @@ pub struct Node {
     pub watchdog: Option<(Option<Duration>, u64)>,
     /// Promotion fails.
     pub promotion_fails: bool,
+    /// A stopped database does not start.
+    pub start_fails: bool,
+    /// An attach takes this much longer, and happens even if it was called off.
+    pub slow_attach: Duration,
     /// Reads of the store fail at once; writes and the watch go on.
     pub reads_fail: bool,
     /// What is to be remembered beside the data cannot be written.
@@ -196,6 +200,8 @@ impl World {
                 cut_from_peers: false,
                 watchdog: None,
                 promotion_fails: false,
+                start_fails: false,
+                slow_attach: Duration::ZERO,
                 reads_fail: false,
                 memo_fails: false,
                 watch_stalled_until: Duration::ZERO,
