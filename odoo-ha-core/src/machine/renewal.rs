@@ -38,6 +38,7 @@ impl Machine {
         let header = self.header();
         let known_lsn = self.acknowledged_lsn();
         let timing = self.timing_to_write();
+        let wanted_interval = self.config.timing.renew_interval;
         let Some(reign) = &self.reign else { return };
         if reign.attempts.under_way.is_some() {
             return;
@@ -122,7 +123,7 @@ impl Machine {
         let now = self.now;
         if let Some(reign) = &mut self.reign {
             reign.attempts.under_way = Some(Attempt { id, ..attempt });
-            reign.next_renewal = now + timing.renew_interval;
+            reign.next_renewal = now + timing.renew_interval.min(wanted_interval);
         }
     }
 

@@ -744,7 +744,8 @@ impl World {
         let leading = self.nodes.iter().filter(|(_, node)| leads(node));
         let found =
             leading.max_by_key(|(_, node)| node.database.term).map(|(name, node)| (name.clone(), node.database.term));
-        let Some(found) = found else { return };
+        let newest = self.store.sync_record().map(|record| record.mark.term);
+        let Some(found) = found.filter(|(_, term)| newest == Some(*term)) else { return };
         if self.checked.as_ref() == Some(&found) && !self.looks.is_multiple_of(100) {
             return;
         }

@@ -94,7 +94,8 @@ fn a_forced_takeover_from_one_that_may_live_is_loud_and_ends_it_at_sight() {
     world.violations.clear();
     world.node_mut(&old).cut_from_store = false;
     world.refresh_everybody();
-    world.run(super::millis(400));
+    // A read that began while it was cut off may take its whole timeout; then it gives up at sight.
+    world.run(super::millis(2600));
     assert!(!world.believers().contains(&old), "{}", world.story());
     assert!(!world.node(&old).address, "{}", world.story());
     world.violations.clear();
