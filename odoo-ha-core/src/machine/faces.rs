@@ -101,6 +101,8 @@ enum Leash {
 struct Dog {
     leash: Leash,
     feeding: Option<(CallId, Option<Moment>)>,
+    /// It was to be fed while it was still being armed or fed: once more, then.
+    missed: bool,
     /// The deadline it knows.
     fed: Option<Option<Moment>>,
     again_at: Moment,
@@ -129,6 +131,7 @@ impl Faces {
             dog: config.watchdog.map(|_| Dog {
                 leash: Leash::Unsure,
                 feeding: None,
+                missed: false,
                 fed: None,
                 again_at: now,
                 missing_since: None,
@@ -448,8 +451,12 @@ impl Machine {
                 }
             }
         }
+        let again = dog.missed && dog.feeding.is_none() && dog.leash == Leash::Armed;
         if let Some(said) = said {
             self.trouble(said);
+        }
+        if again {
+            self.feed_watchdog();
         }
     }
 
@@ -505,7 +512,10 @@ impl Machine {
             let id = self.call(Order::FeedWatchdog { term, deadline }, WATCHDOG_TIMEOUT, None);
             if let Some(dog) = &mut self.faces.dog {
                 dog.feeding = Some((id, deadline));
+                dog.missed = false;
             }
+        } else if let Some(dog) = &mut self.faces.dog {
+            dog.missed = dog.feeding.is_some() || matches!(dog.leash, Leash::Arming(_));
         }
     }
 
