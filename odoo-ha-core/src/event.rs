@@ -147,6 +147,8 @@ pub enum EventKind {
     },
     /// An operator's wish was refused or failed.
     RequestRefused {
+        /// Which (see [`RequestRecord`](crate::records::RequestRecord)); `None` when it never had a name.
+        id: Option<String>,
         /// Why.
         why: String,
     },

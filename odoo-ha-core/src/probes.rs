@@ -3,7 +3,7 @@
 use crate::policy::ProbeSettings;
 
 /// What a probe found. How many in a row it takes to believe it is the core's business
-/// ([`ProbeSettings`](crate::policy::ProbeSettings)).
+/// ([`ProbeSettings`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It works.

@@ -145,6 +145,11 @@ impl PostgresReplication {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
+    /// Whether an order is at work, as far as is known: one that was dropped counts until the next has ended.
+    fn is_at_work(&self) -> bool {
+        !self.phase.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Runs an order within its time.
     async fn within<T>(
         &self,
@@ -155,7 +160,10 @@ impl PostgresReplication {
     ) -> Result<T, Error> {
         self.phase("at its beginning");
         match tokio::time::timeout(timeout, work).await {
-            Ok(result) => result,
+            Ok(result) => {
+                self.phase("");
+                result
+            }
             Err(_) => {
                 let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
                 let what = format!(

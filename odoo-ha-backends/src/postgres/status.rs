@@ -116,7 +116,7 @@ impl PostgresReplication {
         if is_empty || memory.data_are_worthless() {
             let mut status = DatabaseStatus::absent();
             status.term = memory.term;
-            if !is_empty {
+            if !is_empty && !self.is_at_work() {
                 status
                     .weaknesses
                     .push("the data were left half-way by a rewind, a clone or a bootstrap: they are not used".into());

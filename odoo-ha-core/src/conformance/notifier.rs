@@ -161,7 +161,7 @@ fn events(name: &str) -> Result<Vec<Event>, Finding> {
         EventKind::Serving,
         EventKind::SynchronousStandbysChanged { names: vec![other.clone()] },
         EventKind::Rejoined { leader: other, by: FollowedBy::Rewind, duration_ms: 2_000 },
-        EventKind::RequestRefused { why: "the target \"x\" is\nno member ü".into() },
+        EventKind::RequestRefused { id: None, why: "the target \"x\" is\nno member ü".into() },
         EventKind::Refusal { why: "the data are another cluster's".into() },
         EventKind::Trouble { what: String::new() },
     ];

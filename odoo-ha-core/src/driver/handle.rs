@@ -240,7 +240,11 @@ async fn answer(mut status: watch::Receiver<Status>, mut events: EventStream, id
             changed = status.changed() => changed.map_err(|_| has_ended())?,
             // A wish that this member refuses itself never comes to the store.
             event = events.next(), if !seen => match event {
-                Some(Streamed::Event(Event { kind: EventKind::RequestRefused { why }, .. })) => return Err(refused(&why)),
+                Some(Streamed::Event(Event { kind: EventKind::RequestRefused { id: Some(refused_id), why }, .. }))
+                    if refused_id == id =>
+                {
+                    return Err(refused(&why));
+                }
                 Some(_) => {}
                 None => return Err(has_ended()),
             },

@@ -9,7 +9,7 @@ use super::election::{self, Ballot, Verdict};
 use super::input::Answer;
 use super::reign::{Attempt, Attempts, Purpose, Reign};
 use super::state::{FreezeStep, Recheck, State};
-use super::{Cause, Machine};
+use super::{AddressFacts, Cause, Machine};
 use crate::database::{DatabaseOrder, DatabaseState};
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
@@ -486,7 +486,7 @@ impl Machine {
             hand_over: None,
             excluded: Default::default(),
         };
-        let draft = election::after(&sync.record, &self.config.me, None);
+        let draft = election::after(&sync.record, &self.config.me);
         let sync_record = SyncRecord {
             header: header.clone(),
             mark: leader.mark,
@@ -522,6 +522,7 @@ impl Machine {
             purpose: Purpose::TakeOver,
             nonce: leader.header.nonce,
             sent: self.now,
+            kept: (self.config.timing.clock_margin, self.config.timing.stop_budget),
             leader,
             sync,
             history: None,
@@ -638,6 +639,11 @@ impl Machine {
             reign.confirmed = None;
         }
         reign.not_before = self.others_are_harmless_at();
+        if let State::TakingOver(take_over) = &self.state
+            && let Some(against) = take_over.against
+        {
+            reign.voters = election::ballots(&self.view, against).into_keys().collect();
+        }
         self.reign = Some(reign);
         self.memo_wanted.mark = self.memo_wanted.mark.max(attempt.leader.mark);
         self.memo_wanted.led = attempt.leader.mark.term;
@@ -661,12 +667,17 @@ impl Machine {
 
     /// When nobody else can hold what hangs on belief any more (protocol rules 35 and 42).
     fn others_are_harmless_at(&self) -> Moment {
-        let Some(address) = &self.config.address else { return self.now };
         let takes_over = matches!(&self.state, State::TakingOver(take_over) if take_over.against.is_some());
         if !takes_over {
             return self.now;
         }
-        if address.fences_by_term && address.moves_authoritatively {
+        let address = self.config.address.unwrap_or(AddressFacts {
+            fences_by_term: true,
+            moves_authoritatively: true,
+            longest_in_flight: Duration::ZERO,
+        });
+        let more_hangs_on_belief = self.config.services || self.config.filestore;
+        if address.fences_by_term && address.moves_authoritatively && !more_hangs_on_belief {
             return self.now;
         }
         // The record was watched unchanged; whoever held it stops believing a ttl after this member first saw it at the latest.

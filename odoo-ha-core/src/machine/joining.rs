@@ -35,6 +35,13 @@ impl Machine {
             Some(against) if has_data => {
                 let step = FreezeStep::Freeze;
                 self.bound = Some(against);
+                // Since when the record was silent is forgotten: whoever held it may believe for a ttl from now.
+                self.voted_against = self
+                    .view
+                    .leader
+                    .as_ref()
+                    .filter(|seen| seen.record.holder.is_some())
+                    .map(|seen| (self.now, seen.record.ttl()));
                 self.go(State::Freezing { against, step }, Cause::BoundByVote);
                 self.begin_freeze();
             }

@@ -64,6 +64,12 @@ const MAX_CHANGES_A_STEP: usize = 24;
 /// More events than this are never kept: a driver that does not fetch them loses the oldest.
 const MAX_EVENTS: usize = 1024;
 
+/// What fails again and again is said this often.
+const TROUBLE_AGAIN: Duration = Duration::from_secs(10);
+
+/// So many different troubles are known apart.
+const MAX_TROUBLES: usize = 32;
+
 /// One member's failover state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
@@ -136,6 +142,7 @@ pub struct Machine {
 
     refusal: Option<String>,
     reported: BTreeSet<String>,
+    troubles: BTreeMap<String, Moment>,
     broken_invariant: Option<String>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -195,6 +202,7 @@ impl Machine {
             shutdown: None,
             refusal: None,
             reported: BTreeSet::new(),
+            troubles: BTreeMap::new(),
             broken_invariant: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -327,8 +335,16 @@ impl Machine {
         }
     }
 
+    /// Says that something failed and is tried again; what fails again and again is said now and then.
     fn trouble(&mut self, what: impl Into<String>) {
         let what = what.into();
+        if self.troubles.get(&what).is_some_and(|said| self.now.since(*said) < TROUBLE_AGAIN) {
+            return;
+        }
+        if self.troubles.len() == MAX_TROUBLES {
+            self.troubles.clear();
+        }
+        self.troubles.insert(what.clone(), self.now);
         self.tell(EventKind::Trouble { what: what.clone() }, what);
     }
 

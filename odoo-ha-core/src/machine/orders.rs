@@ -232,6 +232,7 @@ impl Machine {
             // Leadership is unconfirmed until the store says otherwise: renew at once, and hold no longer than one
             // renewal may take (protocol rule 36).
             reign.next_renewal = self.now;
+            reign.jumped_at = Some(self.now);
             let ttl = reign.leader.ttl();
             if let Some(confirmed) = reign.confirmed
                 && confirmed + ttl > limit + self.config.timing.stop_budget + self.config.timing.clock_margin

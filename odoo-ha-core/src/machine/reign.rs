@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) nonce: Nonce,
     /// When it was sent: belief counts from here.
     pub(super) sent: Moment,
+    /// Clock margin and stop budget that go with its ttl.
+    pub(super) kept: (Duration, Duration),
     pub(super) leader: LeaderRecord,
     pub(super) sync: Option<SyncRecord>,
     pub(super) history: Option<HistoryRecord>,
@@ -101,6 +103,10 @@ pub(super) struct Reign {
     pub(super) version: Version,
     /// When the write of that version was sent; `None`: by another process, nothing is believed.
     pub(super) confirmed: Option<Moment>,
+    /// The wall clock jumped then: what was sent before confirms nothing.
+    pub(super) jumped_at: Option<Moment>,
+    /// Clock margin and stop budget that went with the confirmed version: a shorter ttl does not shrink them before it is in force.
+    pub(super) kept: (Duration, Duration),
     /// Leadership is lost by the record; nothing may be renewed.
     pub(super) lost: bool,
     pub(super) attempts: Attempts,
@@ -121,6 +127,8 @@ pub(super) struct Reign {
     pub(super) silent: BTreeMap<MemberId, Silence>,
     /// What a member's last look gave, to see whether it moves.
     pub(super) began: Moment,
+    /// Who voted for it, and so is about to come back.
+    pub(super) voters: BTreeSet<MemberId>,
     /// Before this, what hangs on belief may still be elsewhere.
     pub(super) not_before: Moment,
     pub(super) promoted: Option<Promoted>,
@@ -154,6 +162,8 @@ impl Reign {
             leader,
             version,
             confirmed,
+            jumped_at: None,
+            kept: (Duration::ZERO, Duration::ZERO),
             lost: false,
             attempts: Attempts::default(),
             next_renewal: now,
@@ -164,6 +174,7 @@ impl Reign {
             standbys_in_force: None,
             silent: BTreeMap::new(),
             began: now,
+            voters: BTreeSet::new(),
             not_before: now,
             promoted: None,
             recovered_to: None,
@@ -195,13 +206,14 @@ impl Reign {
 
     /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.
     pub(super) fn give_up_at(&self, timing: &Timing) -> Moment {
-        self.belief_ends().before(timing.clock_margin + timing.stop_budget)
+        let (margin, budget) = self.kept;
+        self.belief_ends().before(timing.clock_margin.max(margin) + timing.stop_budget.max(budget))
     }
 
     /// When the node must be harmless: what the watchdog is told. `None`: no end.
     pub(super) fn harmless_by(&self, timing: &Timing) -> Option<Moment> {
         let ends = self.belief_ends();
-        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin))
+        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin.max(self.kept.0)))
     }
 
     /// How long one renewal is waited for.

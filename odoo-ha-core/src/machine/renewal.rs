@@ -74,9 +74,7 @@ impl Machine {
                 let Some(data) = self.view.members.get(target).and_then(|seen| seen.record.data.clone()) else {
                     return;
                 };
-                let mine = self.leader_data();
-                let old = mine.as_ref().map(|mine| (&self.config.me, mine));
-                sync = Some((super::election::after(before, target, old), target.clone(), Some(data)));
+                sync = Some((super::election::after(before, target), target.clone(), Some(data)));
                 leader.mark.term = reign.term.next();
                 leader.holder = Some(target.clone());
                 leader.origin = Origin::HandOver { from: self.config.me.clone(), shutdown };
@@ -102,6 +100,7 @@ impl Machine {
             purpose,
             nonce: header.nonce,
             sent: self.now,
+            kept: (timing.clock_margin, timing.stop_budget),
             leader,
             sync,
             history: reign.history.clone(),
@@ -198,12 +197,18 @@ impl Machine {
     /// What a landed write means. The view has it already.
     fn settle(&mut self, attempt: Attempt) {
         let Some(version) = self.view.leader.as_ref().map(|seen| seen.version) else { return };
-        let data = self.leader_data();
+        let (data, now) = (self.leader_data(), self.now);
         let Some(reign) = &mut self.reign else { return };
         match attempt.purpose {
             Purpose::TakeOver | Purpose::Renew => {
                 reign.version = version;
-                reign.confirmed = Some(attempt.sent);
+                if reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped) {
+                    reign.confirmed = Some(attempt.sent);
+                    reign.kept = attempt.kept;
+                    reign.jumped_at = None;
+                } else {
+                    reign.next_renewal = now;
+                }
                 reign.leader = attempt.leader;
                 reign.history = reign.history.take().filter(|wanted| Some(wanted) != attempt.history.as_ref());
                 reign.cluster = reign.cluster.take().filter(|wanted| Some(wanted) != attempt.cluster.as_ref());

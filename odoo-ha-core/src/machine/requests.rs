@@ -21,7 +21,7 @@ impl Machine {
             Command::Request { id, kind } => self.ask(id, kind),
             Command::Reinit => {
                 if self.reign.is_some() {
-                    self.refuse_request("a leader's data cannot be replaced: switch over first");
+                    self.refuse_request(None, "a leader's data cannot be replaced: switch over first");
                 } else {
                     self.reinit = true;
                     self.follow_again_at = self.now;
@@ -44,7 +44,7 @@ impl Machine {
 
     fn ask(&mut self, id: String, kind: RequestKind) {
         if !self.store_is_usable() {
-            self.refuse_request("the store cannot be reached: try again when it can");
+            self.refuse_request(Some(id), "the store cannot be reached: try again when it can");
             return;
         }
         let guard = match &self.view.request {
@@ -52,7 +52,10 @@ impl Machine {
             Some(seen) if seen.record.outcome == RequestOutcome::Pending => {
                 let replaces = matches!(kind, RequestKind::Failover { .. } | RequestKind::Resume);
                 if !replaces {
-                    self.refuse_request("another wish is still being carried out: wait for it, or force a failover");
+                    self.refuse_request(
+                        Some(id),
+                        "another wish is still being carried out: wait for it, or force a failover",
+                    );
                     return;
                 }
                 Guard::Version(Key::request(), seen.version)
@@ -66,15 +69,18 @@ impl Machine {
     }
 
     pub(super) fn ask_finished(&mut self, result: &Result<Answer, Failure>) {
-        self.asking = None;
+        let asked = self.asking.take().map(|(_, id)| id);
         if let Err(failure) = result {
-            self.refuse_request(&format!("the wish could not be written to the store: {failure}"));
+            // Unanswered, it may still come to the store; whoever asked looks there.
+            if failure.kind.certainly_did_not_happen() {
+                self.refuse_request(asked, &format!("the wish could not be written to the store: {failure}"));
+            }
         }
         self.refresh();
     }
 
-    fn refuse_request(&mut self, why: &str) {
-        self.tell(EventKind::RequestRefused { why: why.to_owned() }, why.to_owned());
+    fn refuse_request(&mut self, id: Option<String>, why: &str) {
+        self.tell(EventKind::RequestRefused { id, why: why.to_owned() }, why.to_owned());
     }
 
     /// As leader: carries out the operator's wish. Returns whether the state changed.
@@ -145,7 +151,8 @@ impl Machine {
                 false
             }
             Err(why) => {
-                self.refuse_request(&why);
+                let id = self.view.request.as_ref().map(|seen| seen.record.id.clone());
+                self.refuse_request(id, &why);
                 self.answer_request(RequestOutcome::Refused(why));
                 false
             }

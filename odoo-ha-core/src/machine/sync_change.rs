@@ -63,6 +63,12 @@ impl Machine {
             self.record(draft);
             return;
         }
+        if sync.k as usize != sync.names.len() {
+            self.refuse(
+                "the sync record asks for any k of its names, which this version does not change: upgrade this node",
+            );
+            return;
+        }
         if sync.leader_data != self.leader_data() {
             self.record(SyncDraft::of(sync));
             return;

@@ -17,8 +17,9 @@ use odoo_ha_core::event::{Event, EventKind};
 use odoo_ha_core::machine::{Action, AddressFacts, CallId, Command, Config, Input, Machine, Memo, StateName};
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::{SyncMode, Timing};
-use odoo_ha_core::records::RequestKind;
-use odoo_ha_core::store::{Change, Revision};
+use odoo_ha_core::records::{ElectionRule, RequestKind};
+use odoo_ha_core::store::{Change, Commit, Revision};
+use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 pub use store::Store;
 
@@ -47,6 +48,18 @@ pub struct Node {
     pub watchdog: Option<(Option<Duration>, u64)>,
     /// Promotion fails.
     pub promotion_fails: bool,
+    /// Reads of the store fail at once; writes and the watch go on.
+    pub reads_fail: bool,
+    /// What is to be remembered beside the data cannot be written.
+    pub memo_fails: bool,
+    /// The watch shows nothing before this; then all of it, in order.
+    pub watch_stalled_until: Duration,
+    /// Store calls take up to this much longer, on the way there and on the way back.
+    pub slow_store: Duration,
+    /// By how many millionths this node's clock is fast.
+    pub clock_ppm: i64,
+    /// The agent dies right after so many more actions were done, before it hears of the last; it is started again after the time.
+    pub dies_after: Option<(u32, Duration)>,
     waiting: Vec<Input>,
     running: Option<CallId>,
     watching: bool,
@@ -54,7 +67,10 @@ pub struct Node {
 
 enum Happening {
     Input(MemberId, u64, Input),
-    Perform(MemberId, u64, Action),
+    /// Whose, in which life, what, and when it was sent.
+    Perform(MemberId, u64, Action, Duration),
+    /// A write that arrives at the store although nobody waits for its answer any more.
+    Late(MemberId, Commit),
     Watch(MemberId, Revision, Vec<Change>),
     Tick,
 }
@@ -80,12 +96,16 @@ pub struct World {
     pub nodes: BTreeMap<MemberId, Node>,
     /// What the client was told is saved.
     pub acknowledged: BTreeSet<u64>,
+    /// Those of them that no failover may lose: acknowledged while the sync record said synchronous, and it never said otherwise since.
+    pub promised: BTreeSet<u64>,
     /// When it was last told so.
     pub last_acknowledged: Duration,
     /// The longest time without, since [`World::measure`].
     pub longest_gap: Duration,
     /// The client writes.
     pub writing: bool,
+    /// Somebody writes to every primary directly too, address or not.
+    pub direct_writers: bool,
     /// The next commits of a member to the store go wrong.
     pub answerless: BTreeMap<MemberId, Vec<Answerless>>,
     /// What the machines told.
@@ -104,9 +124,16 @@ pub struct World {
     pub supervised: Option<Duration>,
     wakes: BTreeMap<MemberId, Duration>,
     ticks: bool,
+    /// Since when the sync record says strict.
+    strict_since: Option<Duration>,
+    /// Whom the promises were last looked for on, and in which term.
+    checked: Option<(MemberId, Term)>,
 }
 
 const TICK: Duration = Duration::from_millis(5);
+
+/// After the record says strict, the database may be told so within this.
+const STRICT_SOON: Duration = Duration::from_secs(15);
 
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
@@ -126,9 +153,13 @@ impl World {
             store: Store::default(),
             nodes: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
+            promised: BTreeSet::new(),
             last_acknowledged: Duration::from_secs(1000),
             longest_gap: Duration::ZERO,
             writing: true,
+            direct_writers: false,
+            strict_since: None,
+            checked: None,
             answerless: BTreeMap::new(),
             events: Vec::new(),
             violations: Vec::new(),
@@ -165,6 +196,12 @@ impl World {
                 cut_from_peers: false,
                 watchdog: None,
                 promotion_fails: false,
+                reads_fail: false,
+                memo_fails: false,
+                watch_stalled_until: Duration::ZERO,
+                slow_store: Duration::ZERO,
+                clock_ppm: 0,
+                dies_after: None,
                 waiting: Vec::new(),
                 running: None,
                 watching: false,
@@ -194,8 +231,21 @@ impl World {
         (z ^ (z >> 31)) % below.max(1)
     }
 
-    fn moment(&self) -> Moment {
-        Moment::from_origin(self.now)
+    /// Now, by a node's own clock.
+    fn moment(&self, name: &MemberId) -> Moment {
+        let ppm = self.node(name).clock_ppm;
+        let drift = self.now / 1_000_000 * ppm.unsigned_abs() as u32;
+        Moment::from_origin(if ppm < 0 { self.now.saturating_sub(drift) } else { self.now + drift })
+    }
+
+    /// When a node's clock shows this.
+    fn world_time(&self, name: &MemberId, at: Moment) -> Duration {
+        let ppm = self.node(name).clock_ppm;
+        if ppm == 0 {
+            return at.since_origin();
+        }
+        let rate = 1.0 + ppm as f64 / 1_000_000.0;
+        Duration::from_secs_f64((at.since_origin().as_secs_f64() / rate).min(1e15)) + Duration::from_micros(2)
     }
 
     fn after(&mut self, wait: Duration, happening: Happening) {
@@ -203,11 +253,22 @@ impl World {
         self.queue.insert((self.now + wait, self.order), happening);
     }
 
+    /// Lets each node's clock run at a rate of its own, within one part in a hundred of the truth. Agents are started anew.
+    pub fn spread_clocks(&mut self) {
+        let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
+        for name in names {
+            let ppm = self.chance(19_900) as i64 - 9_950;
+            self.node_mut(&name).clock_ppm = ppm;
+            self.start_agent(&name);
+        }
+    }
+
     /// Starts the agent anew.
     pub fn start_agent(&mut self, name: &MemberId) {
-        let now = self.moment();
+        let now = self.moment(name);
         let node = self.node_mut(name);
         node.incarnation += 1;
+        node.dies_after = None;
         let lives = node.incarnation;
         node.frozen = false;
         node.address = false;
@@ -289,12 +350,12 @@ impl World {
 
     /// Who leads by its own belief.
     pub fn believers(&self) -> Vec<MemberId> {
-        let now = self.moment();
-        let leads = |node: &Node| {
+        let leads = |name: &MemberId, node: &Node| {
+            let now = self.moment(name);
             !node.frozen
                 && node.machine.as_ref().is_some_and(|machine| machine.leads_until().is_some_and(|end| end > now))
         };
-        self.nodes.iter().filter(|(_, node)| leads(node)).map(|(name, _)| name.clone()).collect()
+        self.nodes.iter().filter(|(name, node)| leads(name, node)).map(|(name, _)| name.clone()).collect()
     }
 
     /// The member that serves: its agent leads and the address is there.
@@ -402,9 +463,17 @@ impl World {
                     self.hand(&name, input);
                 }
             }
-            Happening::Perform(name, incarnation, action) => self.perform(&name, incarnation, action),
+            Happening::Perform(name, incarnation, action, sent) => self.perform(&name, incarnation, action, sent),
+            Happening::Late(name, commit) => {
+                if !self.node(&name).cut_from_store {
+                    let _ = self.write_to_store(&commit);
+                }
+            }
             Happening::Watch(name, revision, changes) => {
-                if self.node(&name).cut_from_store {
+                let stalled = self.node(&name).watch_stalled_until;
+                if stalled > self.now {
+                    self.after(stalled - self.now, Happening::Watch(name, revision, changes));
+                } else if self.node(&name).cut_from_store {
                     self.node_mut(&name).watching = false;
                     self.hand(&name, Input::WatchLost);
                 } else if self.node(&name).watching {
@@ -420,7 +489,7 @@ impl World {
 
     /// Hands an input to a machine and does what it wants.
     fn hand(&mut self, name: &MemberId, input: Input) {
-        let now = self.moment();
+        let now = self.moment(name);
         let node = self.node_mut(name);
         if node.frozen {
             if !matches!(input, Input::Time) {
@@ -447,7 +516,10 @@ impl World {
             }
             let wake = machine.poll_timeout();
             match wake {
-                Some(at) => self.wakes.insert(name.clone(), at.since_origin().max(self.now + Duration::from_micros(1))),
+                Some(at) => {
+                    let at = self.world_time(name, at).max(self.now + Duration::from_micros(1));
+                    self.wakes.insert(name.clone(), at)
+                }
                 None => self.wakes.remove(name),
             };
         }
@@ -458,8 +530,7 @@ impl World {
             self.events.push((self.now, event));
         }
         for action in actions {
-            let wait = self.latency(&action);
-            self.after(wait, Happening::Perform(name.clone(), incarnation, action));
+            self.begin(name, incarnation, action);
         }
     }
 
@@ -519,6 +590,14 @@ impl World {
 
     fn acknowledge(&mut self) {
         let pending = std::mem::take(&mut self.pending);
+        let record = self.store.sync_record();
+        let synchronous = record.as_ref().is_some_and(|record| record.rule == ElectionRule::Synchronous);
+        if !synchronous {
+            self.promised.clear();
+        }
+        let strict = record.as_ref().is_some_and(|record| record.strict);
+        self.strict_since = strict.then(|| self.strict_since.unwrap_or(self.now));
+        let mut by = BTreeSet::new();
         for (on, index, id) in pending {
             let database = &self.node(&on).database;
             if database.state != DatabaseState::Primary || database.hung {
@@ -541,12 +620,24 @@ impl World {
                 }
             };
             if enough {
+                let alone = database.synchronous == SynchronousStandbys::Nobody;
+                let recorded = record.as_ref().is_some_and(|record| record.leader == on);
+                if alone && recorded && self.strict_since.is_some_and(|since| self.now - since > STRICT_SOON) {
+                    self.violations.push(format!("at {:?}: {on} acknowledges alone in strict mode", self.now));
+                }
+                by.insert(on);
+                if synchronous {
+                    self.promised.insert(id);
+                }
                 self.acknowledged.insert(id);
                 self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
                 self.last_acknowledged = self.now;
             } else {
                 self.pending.push((on, index, id));
             }
+        }
+        if by.len() > 1 {
+            self.violations.push(format!("at {:?}: {by:?} acknowledge side by side", self.now));
         }
         if self.writing {
             self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
@@ -560,7 +651,8 @@ impl World {
             let node = self.node(&name);
             let through_address = node.address && !node.frozen && !node.cut_from_peers;
             let waits = self.pending.iter().filter(|(on, _, _)| *on == name).count();
-            if node.database.state == DatabaseState::Primary && !node.database.hung && through_address && waits < 4 {
+            let reaches = through_address || self.direct_writers;
+            if node.database.state == DatabaseState::Primary && !node.database.hung && reaches && waits < 4 {
                 self.next_id += 1;
                 let id = self.next_id;
                 let node = self.node_mut(&name);
@@ -577,7 +669,7 @@ impl World {
             let node = self.node(&name);
             let acts_before = node.config.watchdog.unwrap_or_default();
             if let Some((Some(deadline), fed_by)) = node.watchdog
-                && deadline <= self.now + acts_before
+                && deadline <= self.moment(&name).since_origin() + acts_before
             {
                 self.node_mut(&name).watchdog = None;
                 if self.node(&name).incarnation == fed_by {
@@ -611,18 +703,60 @@ impl World {
             let text = format!("at {:?}: the address is on {attached:?}", self.now);
             self.violations.push(text);
         }
+        self.look_at_names();
+        self.look_at_promises();
         self.looks += 1;
         if self.looks.is_multiple_of(100)
             && let Some(leader) = self.leader()
         {
             let has: BTreeSet<u64> = self.node(&leader).database.log.iter().map(|(_, id)| *id).collect();
             let lost: Vec<u64> = self.acknowledged.difference(&has).copied().collect();
-            let bounded = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
+            let bounded = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous || self.direct_writers;
             if !lost.is_empty() && !bounded {
                 let text = format!("at {:?}: {leader} leads and lacks {} acknowledged writes", self.now, lost.len());
                 self.violations.push(text);
             }
         }
+    }
+
+    /// Whom the sync record counts, the database of its leader waits for.
+    fn look_at_names(&mut self) {
+        let Some(record) = self.store.sync_record() else { return };
+        let Some(node) = self.nodes.get(&record.leader) else { return };
+        if record.rule != ElectionRule::Synchronous || node.database.state != DatabaseState::Primary {
+            return;
+        }
+        let missing: Vec<&MemberId> =
+            record.names.keys().filter(|name| !node.database.synchronous.names(name)).collect();
+        if !missing.is_empty() {
+            let text = format!(
+                "at {:?}: the record counts {missing:?}, {} waits for {:?}",
+                self.now, record.leader, node.database.synchronous
+            );
+            self.violations.push(text);
+        }
+    }
+
+    /// Whoever leads a primary has everything that was promised.
+    fn look_at_promises(&mut self) {
+        let leads = |node: &Node| {
+            node.database.state == DatabaseState::Primary
+                && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
+        };
+        let found =
+            self.nodes.iter().find(|(_, node)| leads(node)).map(|(name, node)| (name.clone(), node.database.term));
+        let Some(found) = found else { return };
+        if self.checked.as_ref() == Some(&found) && !self.looks.is_multiple_of(100) {
+            return;
+        }
+        let has: BTreeSet<u64> = self.node(&found.0).database.log.iter().map(|(_, id)| *id).collect();
+        let lost = self.promised.difference(&has).count();
+        if lost > 0 {
+            let text =
+                format!("at {:?}: {} leads in term {} and lacks {lost} promised writes", self.now, found.0, found.1);
+            self.violations.push(text);
+        }
+        self.checked = Some(found);
     }
 
     /// How many acknowledged writes the leader lacks.

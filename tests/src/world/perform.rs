@@ -10,6 +10,7 @@ use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::lsn::{Lsn, Timeline};
 use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::{DataId, MemberId, SystemId};
+use odoo_ha_core::store::Commit;
 
 use super::{Answerless, Happening, World};
 
@@ -17,6 +18,14 @@ type Outcome = Result<Answer, Failure>;
 
 fn failed(kind: ErrorKind, text: &str) -> Outcome {
     Err(Failure::new(kind, text))
+}
+
+/// What an agent hears of a call to the store that nobody answered in time.
+fn unanswered(action: &Action) -> Outcome {
+    match action.order {
+        Order::Read => failed(ErrorKind::Unavailable, "no answer in time"),
+        _ => failed(ErrorKind::Unknown, "no answer in time"),
+    }
 }
 
 impl World {
@@ -42,23 +51,88 @@ impl World {
         Duration::from_millis(least + self.chance(spread))
     }
 
-    fn answer(&mut self, name: &MemberId, incarnation: u64, action: &Action, result: Outcome) {
-        let input = Input::Finished { id: action.id, result };
-        self.after(Duration::from_millis(1), Happening::Input(name.clone(), incarnation, input));
+    /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
+    pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+        let mut wait = self.latency(&action);
+        let slow = self.node(name).slow_store;
+        if let Order::Database(order) = &action.order
+            && *order != DatabaseOrder::Observe
+        {
+            self.node_mut(name).running = Some(action.id);
+        }
+        if matches!(action.order, Order::Read | Order::Commit(_)) && !slow.is_zero() {
+            wait += Duration::from_millis(self.chance(slow.as_millis() as u64));
+            if wait >= action.timeout {
+                if let Order::Commit(commit) = &action.order {
+                    self.after(wait, Happening::Late(name.clone(), commit.clone()));
+                }
+                let input = Input::Finished { id: action.id, result: unanswered(&action) };
+                self.after(action.timeout, Happening::Input(name.clone(), incarnation, input));
+                return;
+            }
+        }
+        let sent = self.now;
+        self.after(wait, Happening::Perform(name.clone(), incarnation, action, sent));
     }
 
-    pub(super) fn perform(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+    fn answer(&mut self, name: &MemberId, incarnation: u64, action: &Action, sent: Duration, result: Outcome) {
+        let slow = self.node(name).slow_store;
+        let mut wait = Duration::from_millis(1);
+        let mut result = result;
+        if matches!(action.order, Order::Read | Order::Commit(_)) && !slow.is_zero() {
+            wait += Duration::from_millis(self.chance(slow.as_millis() as u64));
+            let left = (sent + action.timeout).saturating_sub(self.now);
+            if wait > left {
+                wait = left;
+                result = unanswered(action);
+            }
+        }
+        let input = Input::Finished { id: action.id, result };
+        self.after(wait, Happening::Input(name.clone(), incarnation, input));
+        self.dies_now(name);
+    }
+
+    /// The agent dies before it hears of what it has just done.
+    fn dies_now(&mut self, name: &MemberId) {
+        let Some((left, away)) = self.node(name).dies_after else { return };
+        if left > 0 {
+            self.node_mut(name).dies_after = Some((left - 1, away));
+            return;
+        }
+        self.node_mut(name).dies_after = None;
+        self.kill_agent(name);
+        let back = self.now + away;
+        self.restarts.insert(name.clone(), back);
+    }
+
+    /// A commit arrives at the store.
+    pub(super) fn write_to_store(&mut self, commit: &Commit) -> Outcome {
+        let (committed, revision, changes) = self.store.commit(commit)?;
+        self.tell_watchers(revision, &changes);
+        Ok(Answer::Committed(committed))
+    }
+
+    pub(super) fn perform(&mut self, name: &MemberId, incarnation: u64, action: Action, sent: Duration) {
         let node = self.node(name);
         if node.incarnation != incarnation || node.machine.is_none() {
+            // What a dead agent had sent arrives all the same.
+            if let (Order::Commit(commit), false) = (&action.order, node.cut_from_store) {
+                let _ = self.write_to_store(&commit.clone());
+            }
             return;
         }
         if node.frozen {
             // The frozen agent does it when it goes on, if it still may.
-            self.after(Duration::from_millis(50), Happening::Perform(name.clone(), incarnation, action));
+            self.after(Duration::from_millis(50), Happening::Perform(name.clone(), incarnation, action, sent));
             return;
         }
-        if action.not_after.is_some_and(|at| at.since_origin() <= self.now) {
-            self.answer(name, incarnation, &action, failed(ErrorKind::Fenced, "too late"));
+        if action.not_after.is_some_and(|at| at <= self.moment(name)) {
+            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Fenced, "too late"));
+            return;
+        }
+        let is_other_order = matches!(&action.order, Order::Database(order) if *order != DatabaseOrder::Observe);
+        if is_other_order && node.running != Some(action.id) {
+            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Unknown, "a stop took its place"));
             return;
         }
         let cut = node.cut_from_store;
@@ -74,6 +148,7 @@ impl World {
                 );
                 return;
             }
+            Order::Read if node.reads_fail => failed(ErrorKind::Unavailable, "refused"),
             Order::Read => {
                 self.node_mut(name).watching = true;
                 Ok(Answer::Snapshot(self.store.snapshot()))
@@ -94,30 +169,29 @@ impl World {
                     self.answerless.get_mut(name).and_then(|faults| (!faults.is_empty()).then(|| faults.remove(0)));
                 match fault {
                     Some(Answerless::Later(ms)) => {
-                        let mut late = action.clone();
-                        late.not_after = None;
-                        late.id = odoo_ha_core::machine::CallId(u64::MAX);
-                        self.after(Duration::from_millis(ms), Happening::Perform(name.clone(), incarnation, late));
+                        self.after(Duration::from_millis(ms), Happening::Late(name.clone(), commit.clone()));
                         failed(ErrorKind::Unknown, "no answer")
                     }
                     Some(Answerless::NotDone) => failed(ErrorKind::Unknown, "no answer"),
                     fault => {
-                        let done = self.store.commit(commit).map(|(committed, revision, changes)| {
-                            self.tell_watchers(revision, &changes);
-                            Answer::Committed(committed)
-                        });
+                        let done = self.write_to_store(commit);
                         if fault == Some(Answerless::Done) { failed(ErrorKind::Unknown, "no answer") } else { done }
                     }
                 }
             }
+            Order::Remember(_) if node.memo_fails => failed(ErrorKind::Disk, "no space left"),
             Order::Remember(memo) => {
                 self.node_mut(name).memo = memo.clone();
                 Ok(Answer::Done)
             }
             Order::Database(order) => self.database_order(name, &order.clone()).map(Answer::Database),
             Order::AttachAddress { .. } => {
-                let elsewhere = self.nodes.iter().any(|(other, node)| other != name && node.address);
-                if elsewhere {
+                let elsewhere = self.nodes.iter().find(|(other, node)| *other != name && node.address);
+                if let Some((other, holder)) = elsewhere {
+                    if holder.machine.is_some() && !holder.frozen {
+                        let text = format!("at {:?}: {name} attaches the address while {other} still has it", self.now);
+                        self.violations.push(text);
+                    }
                     failed(ErrorKind::NotReady, "another has it")
                 } else {
                     self.node_mut(name).address = true;
@@ -130,7 +204,7 @@ impl World {
             }
             Order::LookAtAddress => Ok(Answer::AddressHere(self.node(name).address)),
             Order::ArmWatchdog { deadline, .. } | Order::FeedWatchdog { deadline, .. } => {
-                let deadline = deadline.map(|at| at.since_origin());
+                let deadline = deadline.map(odoo_ha_core::time::Moment::since_origin);
                 self.node_mut(name).watchdog = Some((deadline, incarnation));
                 Ok(Answer::Done)
             }
@@ -144,7 +218,7 @@ impl World {
             | Order::FollowFilestore { .. }
             | Order::RestFilestore => Ok(Answer::Done),
         };
-        self.answer(name, incarnation, &action, result);
+        self.answer(name, incarnation, &action, sent, result);
     }
 
     /// Everybody who watches hears of a change, a little later.

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use odoo_ha_core::machine::{Command, Input, StateName};
 use odoo_ha_core::member::MemberId;
-use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::policy::{Policy, SyncMode, Timing};
+use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::world::{Answerless, World};
+
+use super::{millis, seconds};
 
 fn pick(world: &mut World) -> MemberId {
     let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
@@ -39,13 +43,85 @@ fn one_fault(world: &mut World) {
     }
 }
 
+/// What operators do, and faults that are less than a death.
+fn one_wish_or_ailment(world: &mut World) {
+    let name = pick(world);
+    let alive = world.node(&name).machine.is_some();
+    match world.chance(14) {
+        0 => world.node_mut(&name).database.hung = true,
+        1 => world.node_mut(&name).database.slow_shutdown = true,
+        2 => world.node_mut(&name).promotion_fails = true,
+        3 => world.node_mut(&name).reads_fail = true,
+        4 => world.node_mut(&name).memo_fails = true,
+        5 | 6 => {
+            let until = world.now + millis(world.chance(8000));
+            world.node_mut(&name).watch_stalled_until = until;
+        }
+        7 => {
+            let slow = millis(10 + world.chance(1000));
+            world.node_mut(&name).slow_store = slow;
+        }
+        8 | 9 => {
+            let (count, away) = (world.chance(12) as u32, millis(world.chance(3000)));
+            world.node_mut(&name).dies_after = Some((count, away));
+        }
+        10 if alive => world.input(&name, Input::ClockJumped),
+        11 if alive => {
+            let kind = if world.chance(2) == 0 { RequestKind::Pause } else { RequestKind::Resume };
+            wish(world, &name, kind);
+        }
+        12 => {
+            let ttl = seconds(2 + world.chance(9));
+            set_timing(world, Timing::with_ttl(ttl));
+        }
+        _ => {
+            let modes = [SyncMode::Asynchronous, SyncMode::Synchronous, SyncMode::Strict];
+            let mode = modes[world.chance(3) as usize];
+            set_mode(world, mode);
+        }
+    }
+}
+
+fn wish(world: &mut World, on: &MemberId, kind: RequestKind) {
+    let id = format!("{kind:?}-{}", world.chance(u64::MAX));
+    world.command(on, Command::Request { id, kind });
+}
+
+fn set_timing(world: &mut World, timing: Timing) {
+    let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
+    for name in names {
+        world.node_mut(&name).config.timing = timing;
+        world.command(&name, Command::SetTiming(timing));
+    }
+}
+
+fn set_mode(world: &mut World, mode: SyncMode) {
+    let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
+    let mut policy = Policy::default();
+    policy.sync_mode = mode;
+    for name in names {
+        world.node_mut(&name).config.policy = policy;
+        world.command(&name, Command::SetPolicy(policy));
+    }
+}
+
 fn heal(world: &mut World) {
     let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
+    let now = world.now;
     for name in names {
         let node = world.node_mut(&name);
         node.cut_from_store = false;
         node.cut_from_peers = false;
-        if node.machine.is_none() {
+        node.reads_fail = false;
+        node.memo_fails = false;
+        node.promotion_fails = false;
+        node.database.hung = false;
+        node.database.slow_shutdown = false;
+        node.slow_store = Duration::ZERO;
+        node.watch_stalled_until = now;
+        node.dies_after = None;
+        let left = node.machine.as_ref().is_none_or(|machine| machine.status().state == StateName::Stopped);
+        if left {
             world.start_agent(&name);
         } else if node.frozen {
             world.thaw_agent(&name);
@@ -89,30 +165,87 @@ fn walk(members: usize, mode: SyncMode, seed: u64) {
     world.assert_sound_of(seed);
 }
 
+/// The same with everything else that happens: clocks that differ within the margin, short suspicion, slow stores, stalled watches, agents that
+/// die at any moment, and operators.
+fn wild_walk(members: usize, seed: u64) {
+    let short = seed % 3 == 1;
+    let mut world = World::with(members, seed, |config| {
+        config.policy.sync_mode = if seed.is_multiple_of(4) { SyncMode::Asynchronous } else { SyncMode::Synchronous };
+        if short {
+            config.timing.renew_interval = millis(100);
+            config.timing.suspicion = millis(400);
+        }
+    });
+    world.supervised = Some(Duration::from_secs(1));
+    world.direct_writers = seed % 2 == 1;
+    world.spread_clocks();
+    world.run_until(&format!("a whole cluster, seed {seed}"), Duration::from_secs(30), World::whole);
+    for _ in 0..7 {
+        for _ in 0..=world.chance(4) {
+            if world.chance(2) == 0 {
+                one_fault(&mut world);
+            } else {
+                one_wish_or_ailment(&mut world);
+            }
+            let wait = Duration::from_millis(world.chance(3000));
+            world.run(wait);
+        }
+        if world.chance(2) == 0 {
+            heal(&mut world);
+        }
+        let wait = Duration::from_millis(world.chance(12_000));
+        world.run(wait);
+        if !world.violations.is_empty() {
+            break;
+        }
+    }
+    heal(&mut world);
+    world.assert_sound_of(seed);
+    for _ in 0..6 {
+        world.run(seconds(10));
+        if world.whole() {
+            break;
+        }
+        let name = world.nodes.keys().next().cloned();
+        if let Some(name) = name {
+            wish(&mut world, &name, RequestKind::Resume);
+        }
+    }
+    world.run_until(&format!("healed, seed {seed}"), Duration::from_secs(60), World::whole);
+    world.assert_sound_of(seed);
+}
+
 #[test]
 fn two_members_synchronous() {
-    for seed in seeds(150) {
+    for seed in seeds(80) {
         walk(2, SyncMode::Synchronous, seed);
     }
 }
 
 #[test]
 fn three_members_synchronous() {
-    for seed in seeds(100) {
+    for seed in seeds(60) {
         walk(3, SyncMode::Synchronous, seed);
     }
 }
 
 #[test]
 fn three_members_strict() {
-    for seed in seeds(60) {
+    for seed in seeds(40) {
         walk(3, SyncMode::Strict, seed);
     }
 }
 
 #[test]
 fn three_members_asynchronous() {
-    for seed in seeds(100) {
+    for seed in seeds(60) {
         walk(3, SyncMode::Asynchronous, seed);
+    }
+}
+
+#[test]
+fn everything_at_once() {
+    for seed in seeds(60) {
+        wild_walk(2 + (seed % 4) as usize, seed);
     }
 }
