@@ -136,3 +136,31 @@ async fn members_stream_clone_and_rewind_with_a_password() {
     assert_eq!(error.kind(), odoo_ha_core::error::ErrorKind::Denied, "{}", error.chain());
     assert!(!format!("{error:?} {wrong:?}").contains("wrong\""));
 }
+
+#[tokio::test]
+async fn leader_and_member_make_the_same_slot_at_once() {
+    let place = Place::new();
+    let (a, b) = (place.member("a"), place.member("b"));
+    let begun = bootstrap(&a).await;
+    let members = ids(&["a", "b"]);
+    let order = place.order(begun.system_id, "a", 1, 1);
+    let keeping = async {
+        // Made and dropped again and again until the clone has begun.
+        for _ in 0..200 {
+            a.keep_slots(&members, LONG).await.unwrap();
+            a.keep_slots(&ids(&["a"]), LONG).await.unwrap();
+        }
+        a.keep_slots(&members, LONG).await.unwrap();
+    };
+    let making = async {
+        let session = place.client("a").await;
+        for _ in 0..200 {
+            // As the member does; what the other drops meanwhile is no matter.
+            let sql = "select pg_create_physical_replication_slot('odoo_ha_b', true)";
+            let _either_is_first = session.batch_execute(sql).await;
+        }
+    };
+    tokio::join!(keeping, making);
+    b.follow(&order, LONG).await.unwrap();
+    streaming(&a, "b").await;
+}
