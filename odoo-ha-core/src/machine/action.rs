@@ -101,6 +101,9 @@ pub struct Memo {
     pub mark: Mark,
     /// The highest term in which this member itself led.
     pub led: Term,
+    /// The highest own term in which nobody before can hold what hangs on belief any more.
+    #[serde(default)]
+    pub alone: Term,
     /// The leader record that it voted against, or was about to: it stays frozen until it has seen a newer one.
     pub intent: Option<LeaderRef>,
 }

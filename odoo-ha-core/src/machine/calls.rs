@@ -124,21 +124,37 @@ impl Machine {
             self.view_known = true;
             return;
         }
+        // A write of this member's own may have overtaken it too: the view has what that wrote, and never goes back (protocol rule 18: the
+        // database would be loosened by a record that is no longer true).
         let mut seen = super::view::View::default();
         seen.replace(&self.config.cluster, snapshot);
         let mark = seen.leader.as_ref().map(|leader| leader.record.mark).unwrap_or_default();
         let unreadable = seen.leader.is_none() && seen.unusable().is_some();
+        let known = self.view.leader.as_ref().map(|leader| leader.record.mark).unwrap_or_default();
+        if !self.recover && self.stale.is_none() && !unreadable && mark >= began.mark && mark < known {
+            self.view_known = true;
+            return;
+        }
         if self.recover {
             self.recover = false;
             self.stale = None;
             self.memo_wanted.mark = mark;
             self.memo_wanted.intent = None;
+            self.bound = None;
+            if let Some(reign) = &mut self.reign
+                && seen.leader.as_ref().map(|leader| leader.version) != Some(reign.version)
+            {
+                // Its own record is gone, by the operator's word: nothing of this reign can be renewed or released.
+                reign.lost = true;
+            }
         } else if mark < began.mark && !unreadable {
             self.stale = Some(format!(
                 "the store shows leader record {mark}, older than {} which this member has seen: it was restored from a \
                  backup or wiped; nothing is done on its word. Bring the right store back, or confirm this one with `recover`",
                 began.mark
             ));
+            // Not to be taken for true by the next read, which knows no more than this one shows, nor after a restart.
+            self.memo_wanted.mark = self.memo_wanted.mark.max(began.mark);
         } else {
             self.stale = None;
         }
@@ -175,6 +191,9 @@ impl Machine {
                 || mark.sequence >= self.memo_wanted.mark.sequence + MARKS_BETWEEN_MEMOS;
             if due {
                 self.memo_wanted.mark = self.memo_wanted.mark.max(mark);
+            }
+            if reign.not_before <= self.now && self.memo_wanted.led == reign.term {
+                self.memo_wanted.alone = reign.term;
             }
         }
         // A standby's, too: a store that forgot who was counted must not make it leader.

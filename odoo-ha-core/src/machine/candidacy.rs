@@ -43,6 +43,8 @@ pub(super) struct TakeOver {
     /// Since when this member has voted.
     pub(super) since: Moment,
     pub(super) attempts: Attempts,
+    /// The sync record that it replaces.
+    pub(super) before: Option<SyncRecord>,
     pub(super) read: Option<CallId>,
     pub(super) again_at: Moment,
 }
@@ -50,7 +52,15 @@ pub(super) struct TakeOver {
 impl TakeOver {
     /// Of a cluster that does not exist.
     pub(super) fn of_nothing(now: Moment) -> Self {
-        Self { against: None, vote: None, since: now, attempts: Attempts::default(), read: None, again_at: now }
+        Self {
+            against: None,
+            vote: None,
+            since: now,
+            attempts: Attempts::default(),
+            before: None,
+            read: None,
+            again_at: now,
+        }
     }
 
     /// Of a cluster that has no database yet.
@@ -167,9 +177,11 @@ impl Machine {
         false
     }
 
-    /// A newer leader record than the one voted against is seen: the vote binds no more (protocol rule 28).
+    /// A newer leader record than the one voted against is seen: the vote binds no more (protocol rule 28). Or an operator took a store
+    /// that knows nothing of it for true.
     fn superseded(&self, against: LeaderRef) -> bool {
-        self.store_is_usable() && self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark)
+        let recovered = self.memo_wanted.intent.is_none();
+        self.store_is_usable() && (recovered || self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark))
     }
 
     /// The read right before the vote.
@@ -179,7 +191,12 @@ impl Machine {
             return;
         }
         if succeeded && self.store_is_usable() && self.view.leader_ref() == Some(against) {
-            self.cast_vote(against);
+            if self.follow_again_at <= self.now {
+                self.cast_vote(against);
+            } else {
+                // The last try failed just now: a little later, after another look.
+                self.state = State::Freezing { against, step: FreezeStep::Freeze };
+            }
         } else if self.bound_by(against) {
             self.follow_again_at = self.after(STORE_RETRY);
             self.state = State::Freezing { against, step: FreezeStep::Freeze };
@@ -251,7 +268,10 @@ impl Machine {
                 );
                 self.observe_for_recheck();
             }
-            _ => self.state = State::Freezing { against, step: FreezeStep::Confirm(confirm) },
+            _ => {
+                self.follow_again_at = self.after(STORE_RETRY / 4);
+                self.state = State::Freezing { against, step: FreezeStep::Confirm(confirm) };
+            }
         }
     }
 
@@ -286,7 +306,7 @@ impl Machine {
             }
             return false;
         }
-        if self.wins(against, since) {
+        if self.follow_again_at <= self.now && self.wins(against, since) {
             let read = self.read();
             self.set_recheck(Some(Recheck { read: Some(read), observe: None }));
             self.observe_for_recheck();
@@ -325,6 +345,7 @@ impl Machine {
     /// A look before a takeover failed: later again.
     pub(super) fn recheck_failed(&mut self) {
         self.set_recheck(None);
+        self.follow_again_at = self.after(STORE_RETRY);
         self.next_observation = self.after(STORE_RETRY);
     }
 
@@ -450,7 +471,10 @@ impl Machine {
             }
         };
         let id = self.call(Order::Commit(commit), WRITE_TIMEOUT.min(self.config.timing.ttl / 2), None);
+        let before = self.view.sync.as_ref().map(|seen| seen.record.clone());
         if let State::TakingOver(take_over) = &mut self.state {
+            // All of these are guarded by one version of it, so it is the same for whichever lands.
+            take_over.before = before;
             take_over.attempts.under_way = Some(Attempt { id, ..attempt });
         }
         false
@@ -522,8 +546,8 @@ impl Machine {
             purpose: Purpose::TakeOver,
             nonce: leader.header.nonce,
             sent: self.now,
-            kept: (self.config.timing.clock_margin, self.config.timing.stop_budget),
             leader,
+            timing: self.config.timing,
             sync,
             history: None,
             cluster: None,
@@ -633,10 +657,13 @@ impl Machine {
     /// Leadership is this member's by the record.
     fn elected(&mut self, attempt: Attempt, version: Version) -> bool {
         let begins = attempt.leader.origin == Origin::Bootstrap;
-        let mut reign = Reign::new(attempt.leader.clone(), version, Some(attempt.sent), self.now);
-        let late = reign.give_up_at(&self.config.timing) <= self.now;
+        let mut reign = Reign::new(attempt.leader.clone(), version, attempt.timing, Some(attempt.sent), self.now);
+        let late = reign.give_up_at() <= self.now;
         if late {
             reign.confirmed = None;
+        }
+        if let State::TakingOver(take_over) = &self.state {
+            reign.before = take_over.before.clone();
         }
         reign.not_before = self.others_are_harmless_at();
         if let State::TakingOver(take_over) = &self.state
@@ -644,12 +671,19 @@ impl Machine {
         {
             reign.voters = election::ballots(&self.view, against).into_keys().collect();
         }
+        let forced = self.view.leader.as_ref().is_some_and(|seen| seen.record.paused) && self.voted_against.is_some();
         self.reign = Some(reign);
         self.memo_wanted.mark = self.memo_wanted.mark.max(attempt.leader.mark);
         self.memo_wanted.led = attempt.leader.mark.term;
         let lsn_gap = attempt.leader.lsn.bytes_since(self.frozen.as_ref().map_or(attempt.leader.lsn, |f| f.lsn));
         let sentence = format!("{} was elected for term {}", self.config.me, attempt.leader.mark.term);
         self.tell(EventKind::LeaderElected { from: self.previous_holder(), lsn_gap }, sentence);
+        if forced {
+            self.trouble(
+                "the cluster was paused when it was taken over by force: a leader cut off from the store has no end while paused and may still \
+                 serve; make sure that it does not",
+            );
+        }
         if late {
             self.go(State::Resuming, Cause::FoundItselfLeader);
         } else if begins {
@@ -677,7 +711,7 @@ impl Machine {
             longest_in_flight: Duration::ZERO,
         });
         let more_hangs_on_belief = self.config.services || self.config.filestore;
-        if address.fences_by_term && address.moves_authoritatively && !more_hangs_on_belief {
+        if address.is_taken_by_term() && !more_hangs_on_belief {
             return self.now;
         }
         // The record was watched unchanged; whoever held it stops believing a ttl after this member first saw it at the latest.

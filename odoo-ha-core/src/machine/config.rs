@@ -61,6 +61,13 @@ pub struct Config {
     pub watchdog: Option<Duration>,
 }
 
+impl AddressFacts {
+    /// Attaching it takes it away from an older term for certain: nobody need be waited for (protocol rule 42).
+    pub(super) const fn is_taken_by_term(&self) -> bool {
+        self.fences_by_term && self.moves_authoritatively
+    }
+}
+
 impl Config {
     /// A configuration with the defaults.
     pub fn new(cluster: ClusterId, me: MemberId, endpoint: Endpoint) -> Self {

@@ -21,7 +21,7 @@ pub(super) fn ballots(view: &View, against: LeaderRef) -> BTreeMap<MemberId, Bal
     let Some(leader) = view.leader.as_ref().map(|seen| &seen.record) else { return BTreeMap::new() };
     view.votes
         .iter()
-        .filter(|(member, seen)| seen.record.against == Some(against) && !leader.excluded.contains(*member))
+        .filter(|(_, seen)| seen.record.against == Some(against))
         .map(|(member, seen)| (member.clone(), Ballot { unfit: unfit(view, leader, &seen.record), seen: seen.clone() }))
         .collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::action::{CallId, Order};
 use super::input::Answer;
+use super::reign::Reign;
 use super::state::State;
 use super::{Config, Machine};
 use crate::database::{DatabaseOrder, DatabaseState, StopMode, SynchronousStandbys};
@@ -43,15 +44,31 @@ struct Face {
     again_at: Moment,
     look_at: Moment,
     looking: Option<CallId>,
+    /// A rise that was called off before it had ended: it may still happen.
+    called_off: Option<CallId>,
 }
 
 impl Face {
     fn new(now: Moment) -> Self {
-        Self { lift: Lift::Unsure, again_at: now, look_at: now, looking: None }
+        Self { lift: Lift::Unsure, again_at: now, look_at: now, looking: None, called_off: None }
+    }
+
+    /// What rises is to fall, whatever becomes of the rise.
+    fn call_off(&mut self) {
+        if let Lift::Rising(call) = self.lift {
+            self.called_off = Some(call);
+        }
+    }
+
+    /// Certainly down, and nothing is under way that could raise it.
+    fn is_down(&self) -> bool {
+        matches!(self.lift, Lift::Down) && self.called_off.is_none()
     }
 
     fn waits_for(&self, id: CallId) -> bool {
-        matches!(self.lift, Lift::Rising(call) | Lift::Falling(call) if call == id) || self.looking == Some(id)
+        matches!(self.lift, Lift::Rising(call) | Lift::Falling(call) if call == id)
+            || self.looking == Some(id)
+            || self.called_off == Some(id)
     }
 }
 
@@ -84,6 +101,8 @@ enum Leash {
 struct Dog {
     leash: Leash,
     feeding: Option<(CallId, Option<Moment>)>,
+    /// It was to be fed while it was still being armed or fed: once more, then.
+    missed: bool,
     /// The deadline it knows.
     fed: Option<Option<Moment>>,
     again_at: Moment,
@@ -112,6 +131,7 @@ impl Faces {
             dog: config.watchdog.map(|_| Dog {
                 leash: Leash::Unsure,
                 feeding: None,
+                missed: false,
                 fed: None,
                 again_at: now,
                 missing_since: None,
@@ -133,8 +153,7 @@ impl Faces {
     }
 
     pub(super) fn are_down(&self) -> bool {
-        let down = |face: &Face| matches!(face.lift, Lift::Down);
-        self.address.as_ref().is_none_or(down) && self.services.as_ref().is_none_or(down)
+        self.address.as_ref().is_none_or(Face::is_down) && self.services.as_ref().is_none_or(Face::is_down)
     }
 
     fn are_up(&self) -> bool {
@@ -200,7 +219,7 @@ impl Machine {
         if !serving_state || reign.needs_start || reign.lost || !reign.leader.serving || reign.history.is_some() {
             return false;
         }
-        if reign.not_before > self.now || reign.give_up_at(&self.config.timing) <= self.now {
+        if reign.not_before > self.now || reign.give_up_at() <= self.now {
             return false;
         }
         if reign.announced {
@@ -254,7 +273,7 @@ impl Machine {
     fn tend_address(&mut self, serve: bool) {
         let Some(face) = self.faces.address.clone() else { return };
         let timeout = self.attach_timeout();
-        let limit = self.reign.as_ref().map(|reign| reign.give_up_at(&self.config.timing).before(timeout));
+        let limit = self.reign.as_ref().map(|reign| reign.give_up_at().before(timeout));
         let term = self.reign.as_ref().map_or(Term(0), |reign| reign.term);
         let mut next = face;
         match (serve, next.lift) {
@@ -269,6 +288,7 @@ impl Machine {
                 next.lift = Lift::Falling(self.call(Order::DetachAddress, DOWN_TIMEOUT, None));
             }
             (false, Lift::Up | Lift::Rising(_)) => {
+                next.call_off();
                 next.lift = Lift::Falling(self.call(Order::DetachAddress, DOWN_TIMEOUT, None));
                 next.looking = None;
             }
@@ -279,7 +299,7 @@ impl Machine {
 
     fn tend_services(&mut self, serve: bool) {
         let Some(face) = self.faces.services.clone() else { return };
-        let limit = self.reign.as_ref().map(|reign| reign.give_up_at(&self.config.timing));
+        let limit = self.reign.as_ref().map(|reign| reign.give_up_at());
         let term = self.reign.as_ref().map_or(Term(0), |reign| reign.term);
         let mut next = face;
         match (serve, next.lift) {
@@ -290,6 +310,7 @@ impl Machine {
                 next.lift = Lift::Falling(self.call(Order::StopServices, DOWN_TIMEOUT, None));
             }
             (false, Lift::Up | Lift::Rising(_)) => {
+                next.call_off();
                 next.lift = Lift::Falling(self.call(Order::StopServices, DOWN_TIMEOUT, None));
             }
             _ => {}
@@ -340,6 +361,14 @@ impl Machine {
                     face.lift = Lift::Unsure;
                     face.again_at = now;
                     said = Some(format!("{name} was not here any more and is taken again"));
+                }
+            }
+            if face.called_off == Some(id) {
+                // It may have happened after the fall: once more down.
+                face.called_off = None;
+                if matches!(face.lift, Lift::Down | Lift::Falling(_)) {
+                    face.lift = Lift::Unsure;
+                    face.again_at = now;
                 }
             }
             match (face.lift, result) {
@@ -422,8 +451,12 @@ impl Machine {
                 }
             }
         }
+        let again = dog.missed && dog.feeding.is_none() && dog.leash == Leash::Armed;
         if let Some(said) = said {
             self.trouble(said);
+        }
+        if again {
+            self.feed_watchdog();
         }
     }
 
@@ -434,7 +467,7 @@ impl Machine {
             Leash::Armed => true,
             Leash::Off | Leash::Unsure if dog.again_at <= self.now => {
                 let Some(reign) = &self.reign else { return false };
-                let (term, deadline) = (reign.term, reign.harmless_by(&self.config.timing));
+                let (term, deadline) = (reign.term, self.watchdog_deadline(reign));
                 let id = self.call(Order::ArmWatchdog { term, deadline }, WATCHDOG_TIMEOUT, None);
                 if let Some(dog) = &mut self.faces.dog {
                     dog.leash = Leash::Arming(id);
@@ -449,8 +482,28 @@ impl Machine {
     /// A renewal is confirmed: the watchdog learns the new deadline.
     pub(super) fn feed_watchdog(&mut self) {
         let Some(reign) = &self.reign else { return };
-        let (term, deadline) = (reign.term, reign.harmless_by(&self.config.timing));
+        let (term, deadline) = (reign.term, self.watchdog_deadline(reign));
         self.feed(term, deadline);
+    }
+
+    /// What the watchdog is told: the end of belief, and never more than what the next record will give: others may count by that one before
+    /// the watchdog hears of it (protocol rules 4 and 5).
+    fn watchdog_deadline(&self, reign: &Reign) -> Option<Moment> {
+        let ends = reign.harmless_by();
+        if reign.paused {
+            return ends;
+        }
+        let timing = &self.config.timing;
+        let next =
+            self.after(timing.ttl.min(reign.timing.ttl)).before(timing.clock_margin.max(reign.timing.clock_margin));
+        Some(ends.map_or(next, |ends| ends.min(next)))
+    }
+
+    /// Whether no armed watchdog would let this node live on beyond that.
+    pub(super) fn watchdog_ends_by(&self, at: Moment) -> bool {
+        self.faces.dog.as_ref().is_none_or(|dog| {
+            !matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || matches!(dog.fed, Some(Some(end)) if end <= at)
+        })
     }
 
     fn feed(&mut self, term: Term, deadline: Option<Moment>) {
@@ -459,7 +512,10 @@ impl Machine {
             let id = self.call(Order::FeedWatchdog { term, deadline }, WATCHDOG_TIMEOUT, None);
             if let Some(dog) = &mut self.faces.dog {
                 dog.feeding = Some((id, deadline));
+                dog.missed = false;
             }
+        } else if let Some(dog) = &mut self.faces.dog {
+            dog.missed = dog.feeding.is_some() || matches!(dog.leash, Leash::Arming(_));
         }
     }
 
@@ -517,16 +573,25 @@ impl Machine {
     /// A database that runs as primary without leadership behind it is stopped (rule 5).
     fn stop_unled_primary(&mut self) {
         let primary = self.database.as_ref().is_some_and(|database| database.state == DatabaseState::Primary);
-        if !primary || self.reign.is_some() || self.running.is_some() {
+        let leads = self.reign.is_some() && !matches!(self.state, State::Resuming);
+        if !primary || leads || self.running.is_some() || self.stop_again_at > self.now {
             return;
         }
         let unconfirmed = self.now.since(self.faces.born) >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl);
         let stop = match self.state {
-            State::Joining => unconfirmed && !self.view_known,
+            State::Joining => unconfirmed && !self.store_is_usable(),
             State::Following => {
                 let paused = self.view.leader.as_ref().is_some_and(|seen| seen.record.paused);
                 let cluster = self.view.leader.is_some();
-                self.store_is_usable() && cluster && !paused
+                // Pause leaves a database as it is, but not two of them.
+                let others = self.view.holder().is_some_and(|holder| holder != self.me());
+                if self.store_is_usable() { cluster && (!paused || others) } else { unconfirmed }
+            }
+            // It renews before it acts; until that is answered nobody's leadership is behind this database.
+            State::Resuming => {
+                let waited = self.reign.as_ref().map_or(Duration::ZERO, |reign| self.now.since(reign.began));
+                let paused = self.reign.as_ref().is_some_and(|reign| reign.paused);
+                waited >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl) && !paused
             }
             _ => false,
         };

@@ -16,6 +16,8 @@ use crate::time::Moment;
 
 /// Time between two tries to follow.
 const FOLLOW_RETRY: Duration = Duration::from_millis(500);
+/// How long a winner that could not be promoted leaves the next election to the others.
+const EXCLUDED_FOR: Duration = Duration::from_secs(30);
 
 impl Machine {
     pub(super) fn following(&mut self) -> bool {
@@ -117,7 +119,7 @@ impl Machine {
     fn beginner_is_silent(&self, leader: &LeaderRecord) -> bool {
         let unfinished = self.view.cluster.is_none() && !leader.serving;
         let silent = leader.holder.is_none() || self.silent_for() >= leader.ttl();
-        unfinished && silent && self.hold_off_until <= self.now && !leader.excluded.contains(self.me())
+        unfinished && silent && self.hold_off_until <= self.now && !self.is_excluded(leader)
     }
 
     fn begin_cluster_again(&mut self, _leader: &LeaderRecord) -> bool {
@@ -182,7 +184,13 @@ impl Machine {
             && !self.config.tags.nofailover
             && !self.reinit
             && !self.needs_discard
-            && !leader.excluded.contains(self.me())
+            && !self.is_excluded(leader)
+    }
+
+    /// Whether this member could not take up leadership that it had won, just now. When nobody else leads for long it tries again, and
+    /// at once if an operator says so.
+    fn is_excluded(&self, leader: &LeaderRecord) -> bool {
+        leader.excluded.contains(self.me()) && self.silent_for() < EXCLUDED_FOR && self.forced().is_none()
     }
 
     fn suspicion_due(&mut self, leader: &LeaderRecord) -> Option<Cause> {
@@ -202,6 +210,12 @@ impl Machine {
         if holder == *self.me() {
             self.refuse(
                 "the leader record names this member, but it does not remember that reign or lacks its data: it waits until the record may be taken over",
+            );
+            return;
+        }
+        if self.bound.is_some_and(|bound| leader.mark <= bound.mark) {
+            self.refuse(
+                "this member has voted against this very leader record: it receives nothing before it has seen a newer one",
             );
             return;
         }

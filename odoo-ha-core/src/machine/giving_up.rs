@@ -46,12 +46,25 @@ impl Machine {
             self.take_down(&giving_up);
             return false;
         }
-        self.disarm_watchdog();
+        if self.faces.are_down() {
+            self.disarm_watchdog();
+        }
         let lost = self.reign.as_ref().is_none_or(|reign| reign.lost);
         if lost {
             self.reign = None;
             self.gave_up();
             return true;
+        }
+        let not_before = self.reign.as_ref().map_or(self.now, |reign| reign.not_before);
+        if !self.faces.are_down() || not_before > self.now {
+            // Whoever finds leadership vacant takes address and services at once (protocol rules 10 and 42): it is vacant only when they are
+            // down here and cannot be anywhere else. Where they hang, silence must do.
+            if self.now.since(giving_up.since) > self.config.timing.ttl
+                && let State::GivingUp(giving_up) = &mut self.state
+            {
+                giving_up.renews = false;
+            }
+            return false;
         }
         // Everything is down: leadership is free as soon as the store can be told (protocol rule 10).
         if let State::GivingUp(giving_up) = &mut self.state {

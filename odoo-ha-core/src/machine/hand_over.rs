@@ -117,7 +117,7 @@ impl Machine {
                 }
             }
             Step::Aborting => {
-                if !self.stop_is_running() {
+                if !self.stop_is_running() && self.stop_again_at <= self.now {
                     let timeout = self.config.timing.switchover_timeout;
                     self.order(DatabaseOrder::Stop(StopMode::AtOnce { fast_for_ms: 0 }), timeout);
                 }

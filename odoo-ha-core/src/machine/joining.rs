@@ -30,18 +30,15 @@ impl Machine {
             None => true,
         });
         let has_data = self.database.as_ref().is_some_and(|database| database.state.has_data());
+        self.bound = self.bound.or(bound);
+        self.voted_against = match (&self.view.leader, bound) {
+            (Some(seen), Some(_)) if seen.record.holder.is_some() => Some((self.now, seen.record.ttl())),
+            _ => None,
+        };
         match bound {
             // The vote may have been sent: the freeze is made anew before anything else touches the database.
             Some(against) if has_data => {
                 let step = FreezeStep::Freeze;
-                self.bound = Some(against);
-                // Since when the record was silent is forgotten: whoever held it may believe for a ttl from now.
-                self.voted_against = self
-                    .view
-                    .leader
-                    .as_ref()
-                    .filter(|seen| seen.record.holder.is_some())
-                    .map(|seen| (self.now, seen.record.ttl()));
                 self.go(State::Freezing { against, step }, Cause::BoundByVote);
                 self.begin_freeze();
             }

@@ -32,7 +32,7 @@ impl Machine {
             self.give_up("the leader record is another's", Cause::LeadershipLost);
             return true;
         }
-        if reign.give_up_at(&self.config.timing) <= self.now {
+        if reign.give_up_at() <= self.now {
             self.give_up("leadership could not be renewed in time", Cause::RenewalFailed);
             return true;
         }

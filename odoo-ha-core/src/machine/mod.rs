@@ -85,6 +85,8 @@ pub struct Machine {
     memo_wanted: Memo,
     remembering: Option<(CallId, Memo)>,
     remember_again_at: Moment,
+    /// A stop that failed is repeated from then on.
+    stop_again_at: Moment,
 
     view: View,
     /// The store was read at least once in this life.
@@ -162,6 +164,7 @@ impl Machine {
             memo,
             remembering: None,
             remember_again_at: now,
+            stop_again_at: now,
             view: View::default(),
             view_known: false,
             stale: None,

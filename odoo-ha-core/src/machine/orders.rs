@@ -37,7 +37,7 @@ impl Machine {
         }
         let not_after = match &order {
             DatabaseOrder::StartPrimary(_) | DatabaseOrder::Promote(_) | DatabaseOrder::SetSynchronous(_) => {
-                self.reign.as_ref().map(|reign| reign.give_up_at(&self.config.timing))
+                self.reign.as_ref().map(|reign| reign.give_up_at())
             }
             DatabaseOrder::Observe
             | DatabaseOrder::Bootstrap(_)
@@ -118,6 +118,7 @@ impl Machine {
     }
 
     fn stop_failed(&mut self, failure: &Failure) {
+        self.stop_again_at = self.after(Duration::from_millis(100));
         self.trouble(format!("the database could not be stopped in time: {failure}"));
         if let State::HandingOver(_) = self.state {
             self.hand_over_not_stopped();
@@ -208,7 +209,7 @@ impl Machine {
             reign.mute_observations = 0;
         }
         self.watch_standbys();
-        if matches!(self.state, State::Leading) && !busy && !state.runs() {
+        if matches!(self.state, State::Leading) && !busy && (!state.runs() || state == DatabaseState::Standby) {
             self.database_exited();
         }
     }
@@ -242,6 +243,12 @@ impl Machine {
                     + self.config.timing.clock_margin;
                 reign.confirmed = Some((self.now + kept).before(ttl));
             }
+        }
+        if let State::TakingOver(take_over) = &mut self.state
+            && let Some(attempt) = &mut take_over.attempts.under_way
+        {
+            // Leadership that it may give is not counted from before the jump: it is renewed first.
+            attempt.sent = Moment::ORIGIN;
         }
         if let Some((version, _)) = self.watched {
             self.watched = Some((version, self.now));

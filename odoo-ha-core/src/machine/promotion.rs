@@ -26,8 +26,15 @@ impl Machine {
     /// Takes up leadership that the record gives this member: renews first, acts when answered (protocol rule 11).
     pub(super) fn resume(&mut self) {
         let Some(seen) = self.view.leader.clone() else { return };
-        let mut reign = Reign::new(seen.record, seen.version, None, self.now);
-        reign.history = None;
+        let fresh = seen.record.origin == Origin::Takeover && self.memo.alone != seen.record.mark.term;
+        let ttl = seen.record.ttl().max(self.config.timing.ttl);
+        let mut reign = Reign::new(seen.record, seen.version, self.config.timing, None, self.now);
+        if let (true, Some(address)) =
+            (fresh, self.config.address.as_ref().filter(|address| !address.is_taken_by_term()))
+        {
+            // Taken over by an earlier life of this agent: whom it took over from may still believe.
+            reign.not_before = self.now + ttl + address.longest_in_flight;
+        }
         self.reign = Some(reign);
         self.go(State::Resuming, Cause::FoundItselfLeader);
     }
@@ -322,7 +329,8 @@ impl Machine {
         let restarts = self.config.policy.restarts;
         let Some(reign) = &mut self.reign else { return };
         reign.restarts += 1;
-        let hopeless = failure.kind == ErrorKind::Fenced || reign.restarts > restarts;
+        // Nobody takes over from a paused leader, so it never releases either: it goes on trying, and says so.
+        let hopeless = !reign.paused && (failure.kind == ErrorKind::Fenced || reign.restarts > restarts);
         if hopeless && matches!(self.state, State::Leading) {
             self.give_up(&format!("the database cannot be started: {failure}"), Cause::DatabaseFailed);
         }

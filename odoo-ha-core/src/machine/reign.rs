@@ -36,13 +36,44 @@ pub(super) struct Attempt {
     pub(super) nonce: Nonce,
     /// When it was sent: belief counts from here.
     pub(super) sent: Moment,
-    /// Clock margin and stop budget that go with its ttl.
-    pub(super) kept: (Duration, Duration),
     pub(super) leader: LeaderRecord,
+    /// The times whose `ttl` it writes: what is reserved for stopping follows the record (protocol rule 4).
+    pub(super) timing: Timing,
     pub(super) sync: Option<SyncRecord>,
     pub(super) history: Option<HistoryRecord>,
     pub(super) cluster: Option<ClusterRecord>,
     pub(super) request: Option<RequestRecord>,
+}
+
+impl Attempt {
+    /// When belief ends and giving up must begin, if this is what stands in the store.
+    fn ends(&self) -> Ends {
+        match self.purpose {
+            Purpose::Renew | Purpose::TakeOver => Ends::of(&self.leader, self.sent, &self.timing),
+            Purpose::Release | Purpose::HandOver => Ends { belief: self.sent, give_up: self.sent },
+        }
+    }
+}
+
+/// The end of a belief, and when giving up must begin for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ends {
+    belief: Moment,
+    give_up: Moment,
+}
+
+impl Ends {
+    fn of(record: &LeaderRecord, sent: Moment, timing: &Timing) -> Self {
+        if record.paused {
+            return Self { belief: Moment::MAX, give_up: Moment::MAX };
+        }
+        let belief = sent + record.ttl();
+        Self { belief, give_up: belief.before(timing.clock_margin + timing.stop_budget) }
+    }
+
+    fn min(self, other: Self) -> Self {
+        Self { belief: self.belief.min(other.belief), give_up: self.give_up.min(other.give_up) }
+    }
 }
 
 /// Writes to one version of the leader record: at most one under way, and those whose fate is not known. All are guarded by
@@ -51,6 +82,8 @@ pub(super) struct Attempt {
 pub(super) struct Attempts {
     pub(super) under_way: Option<Attempt>,
     pub(super) unsettled: Vec<Attempt>,
+    /// Of those that were forgotten: they may have landed, and belief does not outlive what they wrote.
+    forgotten: Option<Ends>,
 }
 
 /// More writes than this are never left unsettled: the oldest are forgotten, and one of them that landed is then taken for
@@ -66,7 +99,8 @@ impl Attempts {
     pub(super) fn unanswered(&mut self) {
         if let Some(attempt) = self.under_way.take() {
             if self.unsettled.len() == MAX_UNSETTLED {
-                self.unsettled.remove(0);
+                let ends = self.unsettled.remove(0).ends();
+                self.forgotten = Some(self.forgotten.map_or(ends, |before| before.min(ends)));
             }
             self.unsettled.push(attempt);
         }
@@ -101,12 +135,12 @@ pub(super) struct Reign {
     /// The last version of the leader record that is known to be this member's.
     pub(super) leader: LeaderRecord,
     pub(super) version: Version,
+    /// The times whose `ttl` that version has.
+    pub(super) timing: Timing,
     /// When the write of that version was sent; `None`: by another process, nothing is believed.
     pub(super) confirmed: Option<Moment>,
     /// The wall clock jumped then: what was sent before confirms nothing.
     pub(super) jumped_at: Option<Moment>,
-    /// Clock margin and stop budget that went with the confirmed version: a shorter ttl does not shrink them before it is in force.
-    pub(super) kept: (Duration, Duration),
     /// Leadership is lost by the record; nothing may be renewed.
     pub(super) lost: bool,
     pub(super) attempts: Attempts,
@@ -116,6 +150,8 @@ pub(super) struct Reign {
     pub(super) paused: bool,
     pub(super) plan: Option<PlannedHandOver>,
     pub(super) excluded: BTreeSet<MemberId>,
+    /// The sync record that the takeover replaced: what stands again if nothing comes of this reign.
+    pub(super) before: Option<SyncRecord>,
     /// To be written with the next renewal.
     pub(super) history: Option<HistoryRecord>,
     pub(super) cluster: Option<ClusterRecord>,
@@ -152,18 +188,25 @@ pub(super) struct Silence {
 }
 
 impl Reign {
-    pub(super) fn new(leader: LeaderRecord, version: Version, confirmed: Option<Moment>, now: Moment) -> Self {
+    pub(super) fn new(
+        leader: LeaderRecord,
+        version: Version,
+        timing: Timing,
+        confirmed: Option<Moment>,
+        now: Moment,
+    ) -> Self {
         Self {
             term: leader.mark.term,
             serving: leader.serving,
             paused: leader.paused,
             plan: None,
+            before: None,
             excluded: leader.excluded.clone(),
             leader,
             version,
+            timing,
             confirmed,
             jumped_at: None,
-            kept: (Duration::ZERO, Duration::ZERO),
             lost: false,
             attempts: Attempts::default(),
             next_renewal: now,
@@ -189,31 +232,26 @@ impl Reign {
     /// Until when leadership is certain: `ttl` after the moment **before** the confirmed renewal was sent, and not beyond what a renewal
     /// that was sent since would give (protocol rule 4). [`Moment::MAX`] while paused.
     pub(super) fn belief_ends(&self) -> Moment {
-        let Some(confirmed) = self.confirmed else { return Moment::ORIGIN };
-        if self.lost {
-            return Moment::ORIGIN;
-        }
-        let end = |record: &LeaderRecord, sent: Moment| if record.paused { Moment::MAX } else { sent + record.ttl() };
-        let mut ends = end(&self.leader, confirmed);
-        for attempt in self.attempts.all() {
-            ends = ends.min(match attempt.purpose {
-                Purpose::Renew | Purpose::TakeOver => end(&attempt.leader, attempt.sent),
-                Purpose::Release | Purpose::HandOver => attempt.sent,
-            });
-        }
-        ends
+        self.ends().belief
+    }
+
+    fn ends(&self) -> Ends {
+        let none = Ends { belief: Moment::ORIGIN, give_up: Moment::ORIGIN };
+        let Some(confirmed) = self.confirmed.filter(|_| !self.lost) else { return none };
+        let ends = Ends::of(&self.leader, confirmed, &self.timing);
+        let all = self.attempts.all().map(Attempt::ends).chain(self.attempts.forgotten);
+        all.fold(ends, Ends::min)
     }
 
     /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.
-    pub(super) fn give_up_at(&self, timing: &Timing) -> Moment {
-        let (margin, budget) = self.kept;
-        self.belief_ends().before(timing.clock_margin.max(margin) + timing.stop_budget.max(budget))
+    pub(super) fn give_up_at(&self) -> Moment {
+        self.ends().give_up
     }
 
     /// When the node must be harmless: what the watchdog is told. `None`: no end.
-    pub(super) fn harmless_by(&self, timing: &Timing) -> Option<Moment> {
+    pub(super) fn harmless_by(&self) -> Option<Moment> {
         let ends = self.belief_ends();
-        (ends != Moment::MAX).then(|| ends.before(timing.clock_margin.max(self.kept.0)))
+        (ends != Moment::MAX).then(|| ends.before(self.timing.clock_margin))
     }
 
     /// How long one renewal is waited for.

@@ -1,6 +1,7 @@
 //! Keeping leadership: one write to the leader record at a time, and what its fate means.
 
 use super::action::Order;
+use super::election::SyncDraft;
 use super::input::Answer;
 use super::reign::{Attempt, Purpose, Reign, SyncStep};
 use super::state::State;
@@ -10,6 +11,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::lsn::Lsn;
 use crate::member::MemberId;
+use crate::policy::Timing;
 use crate::records::{LeaderRecord, Origin, SyncRecord, encode};
 use crate::store::{Commit, Committed, Guard, Key};
 use crate::term::Mark;
@@ -35,7 +37,8 @@ impl Machine {
     pub(super) fn write_leader(&mut self, purpose: Purpose, target: Option<(&MemberId, Lsn)>) {
         let header = self.header();
         let known_lsn = self.acknowledged_lsn();
-        let timing = self.config.timing;
+        let timing = self.timing_to_write();
+        let wanted_interval = self.config.timing.renew_interval;
         let Some(reign) = &self.reign else { return };
         if reign.attempts.under_way.is_some() {
             return;
@@ -66,7 +69,9 @@ impl Machine {
             Purpose::Release => {
                 leader.holder = None;
                 leader.hand_over = None;
-                sync = None;
+                // Never primary, it acknowledged nothing: who could be elected before can be again (protocol rule 17).
+                let unused = self.stopped_before_promotion(reign).then(|| reign.before.clone()).flatten();
+                sync = unused.map(|before| (SyncDraft::of(&before), before.leader, before.leader_data));
             }
             Purpose::HandOver => {
                 let Some((target, shutdown)) = target else { return };
@@ -100,8 +105,8 @@ impl Machine {
             purpose,
             nonce: header.nonce,
             sent: self.now,
-            kept: (timing.clock_margin, timing.stop_budget),
             leader,
+            timing,
             sync,
             history: reign.history.clone(),
             cluster: reign.cluster.clone(),
@@ -113,13 +118,33 @@ impl Machine {
             commit.guards.push(Guard::Version(Key::sync(), seen.version));
         }
         put(&mut commit, &attempt);
-        let timeout = Reign::renewal_timeout(&timing);
+        let timeout = Reign::renewal_timeout(&timing).min(Reign::renewal_timeout(&reign.timing));
         let id = self.call(Order::Commit(commit), timeout, None);
         let now = self.now;
         if let Some(reign) = &mut self.reign {
             reign.attempts.under_way = Some(Attempt { id, ..attempt });
-            reign.next_renewal = now + timing.renew_interval;
+            reign.next_renewal = now + timing.renew_interval.min(wanted_interval);
         }
+    }
+
+    /// The database has stopped, and its last record is older than this reign's timeline.
+    fn stopped_before_promotion(&self, reign: &Reign) -> bool {
+        let State::GivingUp(giving_up) = &self.state else { return false };
+        let older = giving_up.stopped.as_ref().is_some_and(|stopped| stopped.timeline < reign.leader.timeline);
+        older && reign.promoted.is_none() && !reign.leader.serving
+    }
+
+    /// The times that the next record states. A shorter `ttl` is written only when the watchdog knows as early an end, as others count by it
+    /// from then on (protocol rule 4).
+    fn timing_to_write(&mut self) -> Timing {
+        let wanted = self.config.timing;
+        let Some(reign) = &self.reign else { return wanted };
+        let in_force = reign.timing;
+        if wanted.ttl >= in_force.ttl || reign.paused || self.watchdog_ends_by(self.after(wanted.ttl)) {
+            return wanted;
+        }
+        self.feed_watchdog();
+        in_force
     }
 
     /// A position that is known to have been acknowledged, or (nobody else acknowledges) the end of the leader's own log.
@@ -204,18 +229,18 @@ impl Machine {
                 reign.version = version;
                 if reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped) {
                     reign.confirmed = Some(attempt.sent);
-                    reign.kept = attempt.kept;
                     reign.jumped_at = None;
                 } else {
                     reign.next_renewal = now;
                 }
                 reign.leader = attempt.leader;
+                reign.timing = attempt.timing;
                 reign.history = reign.history.take().filter(|wanted| Some(wanted) != attempt.history.as_ref());
                 reign.cluster = reign.cluster.take().filter(|wanted| Some(wanted) != attempt.cluster.as_ref());
                 reign.request = reign.request.take().filter(|wanted| Some(wanted) != attempt.request.as_ref());
                 let recorded = match (&reign.sync_step, &attempt.sync) {
                     (SyncStep::Recording { draft }, Some(sync)) => {
-                        *draft == super::election::SyncDraft::of(sync) && sync.leader_data == data
+                        *draft == SyncDraft::of(sync) && sync.leader_data == data
                     }
                     _ => false,
                 };

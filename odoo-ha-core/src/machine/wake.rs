@@ -26,11 +26,12 @@ impl Machine {
         wakes.extend(self.read_again_at);
         wakes.push(self.publish_again_at);
         wakes.push(self.remember_again_at);
+        wakes.push(self.stop_again_at);
         if self.observing.is_none() {
             wakes.push(self.next_observation);
         }
         if let Some(reign) = &self.reign {
-            wakes.extend([reign.give_up_at(timing), reign.belief_ends(), reign.not_before]);
+            wakes.extend([reign.give_up_at(), reign.belief_ends(), reign.not_before]);
             if reign.attempts.under_way.is_none() {
                 wakes.push(reign.next_renewal);
             }
@@ -53,7 +54,8 @@ impl Machine {
 
     /// Until when this member believes to lead; `None` when it does not. [`Moment::MAX`] while paused.
     pub fn leads_until(&self) -> Option<Moment> {
-        self.reign.as_ref().map(super::reign::Reign::belief_ends)
+        let leads = !matches!(self.state, State::Stopped);
+        self.reign.as_ref().filter(|_| leads).map(super::reign::Reign::belief_ends)
     }
 
     /// A picture of it.

@@ -60,6 +60,9 @@ impl World {
         {
             self.node_mut(name).running = Some(action.id);
         }
+        if matches!(action.order, Order::AttachAddress { .. }) {
+            wait += self.node(name).slow_attach;
+        }
         if matches!(action.order, Order::Read | Order::Commit(_)) && !slow.is_zero() {
             wait += Duration::from_millis(self.chance(slow.as_millis() as u64));
             if wait >= action.timeout {
@@ -188,7 +191,9 @@ impl World {
             Order::AttachAddress { .. } => {
                 let elsewhere = self.nodes.iter().find(|(other, node)| *other != name && node.address);
                 if let Some((other, holder)) = elsewhere {
-                    if holder.machine.is_some() && !holder.frozen {
+                    // One that was frozen past its right holds the socket a moment longer; it believes no more.
+                    let believes = holder.machine.as_ref().and_then(odoo_ha_core::machine::Machine::leads_until);
+                    if believes.is_some_and(|until| until > self.moment(other)) && !holder.frozen {
                         let text = format!("at {:?}: {name} attaches the address while {other} still has it", self.now);
                         self.violations.push(text);
                     }
@@ -255,6 +260,9 @@ impl World {
                     timeline: Timeline(1),
                     lsn: Lsn(1),
                 }))
+            }
+            DatabaseOrder::StartPrimary(_) if self.node(name).start_fails => {
+                Err(Failure::new(ErrorKind::Disk, "no space left"))
             }
             DatabaseOrder::StartPrimary(order) => {
                 let database = &mut self.node_mut(name).database;

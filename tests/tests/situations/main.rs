@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a situation that cannot be set up fails its test")]
 
 mod acknowledged_commits_survive_two_failovers;
+mod address_waits_for_the_old_belief;
 mod address_waits_for_the_recovered_log;
 mod agent_frozen;
 mod agent_killed_database_alive;
@@ -13,6 +14,7 @@ mod best_voter_vanishes;
 mod bootstrap_first_wins;
 mod clock_jumped;
 mod data_discarded_only_when_nobody_counts_on_them;
+mod data_wiped_while_bound;
 mod database_hangs;
 mod database_killed;
 mod every_transition_is_a_sentence;
@@ -22,9 +24,11 @@ mod host_gone;
 mod leader_cut_from_store;
 mod paused_cluster;
 mod random_faults;
+mod read_overtaken_by_an_own_write;
 mod records_broken_or_foreign;
 mod renewal_unanswered;
 mod restarted_leader_renews_first;
+mod resumed_without_the_store;
 mod shutdown_in_order;
 mod standby_silent;
 mod store_restored_from_backup;
@@ -33,6 +37,7 @@ mod switchover;
 mod synchronous_names_in_the_safe_order;
 mod tags_are_heard;
 mod timelines_are_owned;
+mod times_changed_at_run_time;
 mod winner_cannot_promote;
 
 use std::time::Duration;

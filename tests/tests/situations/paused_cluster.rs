@@ -61,3 +61,45 @@ fn an_agent_that_shuts_down_leaves_the_database_running() {
     ask(&mut world, RequestKind::Resume);
     heals(&mut world);
 }
+
+#[test]
+fn a_leader_whose_database_does_not_start_keeps_trying() {
+    let (mut world, old, _) = whole(2, SyncMode::Synchronous, 4);
+    ask(&mut world, RequestKind::Pause);
+    world.node_mut(&old).start_fails = true;
+    world.kill_database(&old);
+    world.run(seconds(20));
+    assert_eq!(world.leader(), None);
+    world.node_mut(&old).start_fails = false;
+    world.run_until("it serves again", seconds(5), |world| world.leader().as_ref() == Some(&old));
+    ask(&mut world, RequestKind::Resume);
+    heals(&mut world);
+}
+
+#[test]
+fn a_forced_takeover_from_one_that_may_live_is_loud_and_ends_it_at_sight() {
+    let (mut world, old, others) = whole(2, SyncMode::Synchronous, 5);
+    ask(&mut world, RequestKind::Pause);
+    world.node_mut(&old).cut_from_store = true;
+    world.run(seconds(10));
+    let id = "force".to_owned();
+    let kind = RequestKind::Failover { target: others[0].clone(), accept_data_loss: false };
+    world.command(&others[0], Command::Request { id, kind });
+    let primary =
+        |world: &World| world.node(&others[0]).database.state == odoo_ha_core::database::DatabaseState::Primary;
+    world.run_until("the forced one is primary", seconds(9), primary);
+    let loud = world.events.iter().any(|(_, event)| event.sentence.contains("may still serve"));
+    assert!(loud, "{}", world.story());
+    // Two believe while it is paused and cut off, as it was told in words; the address and the promise are looked at all the same.
+    world.violations.clear();
+    world.node_mut(&old).cut_from_store = false;
+    world.refresh_everybody();
+    // A read that began while it was cut off may take its whole timeout; then it gives up at sight.
+    world.run(super::millis(2600));
+    assert!(!world.believers().contains(&old), "{}", world.story());
+    assert!(!world.node(&old).address, "{}", world.story());
+    world.violations.clear();
+    world.run(seconds(2));
+    ask(&mut world, RequestKind::Resume);
+    heals(&mut world);
+}

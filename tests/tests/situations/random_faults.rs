@@ -201,15 +201,19 @@ fn wild_walk(members: usize, seed: u64) {
     }
     heal(&mut world);
     world.assert_sound_of(seed);
-    for _ in 0..6 {
+    for round in 0..10 {
         world.run(seconds(10));
         if world.whole() {
             break;
         }
-        let name = world.nodes.keys().next().cloned();
-        if let Some(name) = name {
-            wish(&mut world, &name, RequestKind::Resume);
-        }
+        // Paused, with the leader gone: only a forced failover leads out, and nobody need accept a loss for it.
+        let name = pick(&mut world);
+        let kind = if round < 2 || round % 2 == 1 {
+            RequestKind::Resume
+        } else {
+            RequestKind::Failover { target: name.clone(), accept_data_loss: false }
+        };
+        wish(&mut world, &name, kind);
     }
     world.run_until(&format!("healed, seed {seed}"), Duration::from_secs(60), World::whole);
     world.assert_sound_of(seed);

@@ -59,3 +59,57 @@ fn recover_takes_it_for_true() {
     assert_eq!(world.lost(), 0);
     world.assert_sound();
 }
+
+#[test]
+fn a_backup_of_a_moment_ago_is_an_old_one_too() {
+    let (mut world, first, others) = whole(2, SyncMode::Synchronous, 4);
+    world.run(seconds(10));
+    let old = world.store.clone();
+    world.run(seconds(3));
+    world.kill_agent(&first);
+    world.kill_database(&first);
+    world.store.restore(&old);
+    for _ in 0..10 {
+        world.refresh_everybody();
+        world.run(seconds(2));
+    }
+    assert_eq!(world.leader(), None, "taken over on the word of an old store\n{}", world.story());
+    world.command(&others[0], Command::Recover);
+    world.run_until("recovered", seconds(20), |world| world.leader().is_some());
+    world.start_agent(&first);
+    world.command(&first, Command::Recover);
+    world.run_until("whole again", seconds(40), World::whole);
+    assert_eq!(world.lost(), 0);
+    world.assert_sound();
+}
+
+#[test]
+fn recovered_while_it_votes_or_leads_it_goes_on() {
+    for seed in 0..10 {
+        let (mut world, first, others) = whole(2, SyncMode::Synchronous, seed);
+        let old = world.store.clone();
+        world.run(seconds(20));
+        let voter = others[0].clone();
+        if seed % 2 == 0 {
+            world.kill_agent(&first);
+            world.kill_database(&first);
+            world.node_mut(&voter).promotion_fails = true;
+            let votes = |world: &World| world.state(&voter) == Some(odoo_ha_core::machine::StateName::Freezing);
+            world.run_until("a vote", seconds(9), votes);
+        }
+        world.store.restore(&old);
+        world.refresh_everybody();
+        world.run(seconds(1));
+        world.node_mut(&voter).promotion_fails = false;
+        world.command(&voter, Command::Recover);
+        world.command(&first, Command::Recover);
+        world.run(seconds(15));
+        if world.node(&first).machine.is_none() {
+            world.start_agent(&first);
+            world.command(&first, Command::Recover);
+        }
+        world.run_until("whole again", seconds(40), World::whole);
+        assert_eq!(world.lost(), 0, "seed {seed}");
+        world.assert_sound_of(seed);
+    }
+}

@@ -38,3 +38,18 @@ fn of_two_the_old_leader_leads_again_when_it_is_back() {
         }
     }
 }
+
+#[test]
+fn mended_it_is_elected_when_nobody_else_is_left() {
+    for seed in 0..5 {
+        let (mut world, old, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&others[0]).promotion_fails = true;
+        world.kill_agent(&old);
+        world.kill_database(&old);
+        world.run(seconds(12));
+        world.node_mut(&others[0]).promotion_fails = false;
+        world.run_until("it leads", seconds(60), |world| world.leader().as_ref() == Some(&others[0]));
+        world.start_agent(&old);
+        heals(&mut world);
+    }
+}
