@@ -6,7 +6,7 @@ use odoo_ha_core::lsn::Timeline;
 use odoo_ha_core::roles::ReplicationManager;
 use odoo_ha_core::term::Term;
 
-use crate::support::{LONG, Place, bootstrap, id, ids, pair};
+use crate::support::{LONG, Place, bootstrap, id, ids, pair, streaming};
 
 #[tokio::test]
 async fn a_new_cluster_serves_and_is_found_again() {
@@ -142,25 +142,16 @@ async fn leader_and_member_make_the_same_slot_at_once() {
     let place = Place::new();
     let (a, b) = (place.member("a"), place.member("b"));
     let begun = bootstrap(&a).await;
-    let members = ids(&["a", "b"]);
-    let order = place.order(begun.system_id, "a", 1, 1);
-    let keeping = async {
-        // Made and dropped again and again until the clone has begun.
-        for _ in 0..200 {
-            a.keep_slots(&members, LONG).await.unwrap();
-            a.keep_slots(&ids(&["a"]), LONG).await.unwrap();
-        }
-        a.keep_slots(&members, LONG).await.unwrap();
-    };
-    let making = async {
-        let session = place.client("a").await;
-        for _ in 0..200 {
-            // As the member does; what the other drops meanwhile is no matter.
-            let sql = "select pg_create_physical_replication_slot('odoo_ha_b', true)";
-            let _either_is_first = session.batch_execute(sql).await;
-        }
-    };
-    tokio::join!(keeping, making);
-    b.follow(&order, LONG).await.unwrap();
+    let session = place.client("a").await;
+    for _ in 0..100 {
+        let members = ids(&["a", "b"]);
+        let keeping = a.keep_slots(&members, LONG);
+        // As the member does, at the same moment.
+        let making = session.batch_execute("select pg_create_physical_replication_slot('odoo_ha_b', true)");
+        let (kept, _either_is_first) = tokio::join!(keeping, making);
+        kept.unwrap();
+        a.keep_slots(&ids(&["a"]), LONG).await.unwrap();
+    }
+    b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
     streaming(&a, "b").await;
 }
