@@ -29,10 +29,8 @@ fn every_fault_once(mode: &str) {
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let demo = Demo::start(mode);
-    let (code, said) = demo.finish();
+    let said = demo.finish();
     println!("{said}");
-    // 1: a limit was missed; which one is looked at below. 2: it could not run.
-    assert!(matches!(code, Some(0 | 1)), "the demo ended with {code:?}:\n{said}");
     let rows = table::rows(&said);
     let faults: Vec<&str> = rows.iter().map(|row| row.fault.as_str()).collect();
     assert_eq!(faults, FAULTS.map(|(fault, _)| fault), "a fault was left out:\n{said}");
