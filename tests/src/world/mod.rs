@@ -344,6 +344,12 @@ impl World {
         self.tell_watchers(revision, &changes);
     }
 
+    /// Somebody foreign deletes a key.
+    pub fn delete_raw(&mut self, key: &odoo_ha_core::store::Key) {
+        let (revision, changes) = self.store.delete_raw(key);
+        self.tell_watchers(revision, &changes);
+    }
+
     /// Asks for something on a member.
     pub fn command(&mut self, name: &MemberId, command: Command) {
         self.hand(name, Input::Command(command));
