@@ -1,4 +1,7 @@
-//! What the tests share: a made-up world in which machines run by a clock of its own.
+//! What the tests share: a made-up world in which machines run by a clock of its own, and disks that are full.
+
+#[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
+pub mod small_disk;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a world that is asked for what cannot be fails its test")]
 pub mod world;

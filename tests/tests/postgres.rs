@@ -8,10 +8,16 @@ mod support;
 mod barrier;
 #[path = "postgres/beginning.rs"]
 mod beginning;
+#[path = "postgres/conformance.rs"]
+mod conformance;
 #[path = "postgres/errors.rs"]
 mod errors;
 #[path = "postgres/freezing.rs"]
 mod freezing;
+#[path = "postgres/full_disk.rs"]
+mod full_disk;
+#[path = "postgres/permissions.rs"]
+mod permissions;
 #[path = "postgres/processes.rs"]
 mod processes;
 #[path = "postgres/promotion.rs"]

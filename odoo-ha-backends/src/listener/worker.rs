@@ -56,6 +56,8 @@ pub(super) struct Worker {
 /// While attached.
 struct Open {
     listener: TcpListener,
+    /// The newest term that attached it here.
+    term: Term,
     connections: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
@@ -100,8 +102,11 @@ impl Worker {
                     outcome = self.attach(term) => outcome,
                     () = answer.closed() => return,
                 };
-                if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Fenced) {
-                    // A newer leader wants it: what this process still has is not its own any more.
+                if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Fenced)
+                    && self.open.as_ref().is_some_and(|open| open.term <= term)
+                {
+                    // A newer leader wants it: what this process still has is not its own any more. An order older than what is held
+                    // here says nothing of that.
                     self.close().await;
                 }
                 let was_attached = outcome.is_ok();
@@ -148,18 +153,21 @@ impl Worker {
                 () = go_on(&mut self.open, &self.route, self.most_connections) => {}
             }
         }
+        if let Some(open) = &mut self.open {
+            open.term = open.term.max(term);
+        }
         let Some(bound) = call_off.bound() else { return Ok(()) };
         let listener = TcpListener::from_std(bound).map_err(|error| {
             Error::new(ErrorKind::Unavailable, "listener: the socket cannot be watched").caused_by(error)
         })?;
         tracing::debug!(listen = %self.route.config.listen, %term, "listening");
-        self.open = Some(Open { listener, connections: JoinSet::new(), stop: watch::Sender::new(false) });
+        self.open = Some(Open { listener, term, connections: JoinSet::new(), stop: watch::Sender::new(false) });
         Ok(())
     }
 
     /// Stops listening, resets everything that is open, and waits until it is closed, which takes no waiting for anybody outside.
     async fn close(&mut self) {
-        let Some(Open { listener, mut connections, stop }) = self.open.take() else { return };
+        let Some(Open { listener, term: _, mut connections, stop }) = self.open.take() else { return };
         drop(listener);
         stop.send_replace(true);
         while connections.join_next().await.is_some() {}
@@ -180,7 +188,7 @@ impl Worker {
 
 /// Accepts one connection or sees one end; while detached, never returns. Cancel-safe.
 async fn go_on(open: &mut Option<Open>, route: &Arc<Route>, most_connections: usize) {
-    let Some(Open { listener, connections, stop }) = open else { return std::future::pending().await };
+    let Some(Open { listener, term: _, connections, stop }) = open else { return std::future::pending().await };
     let has_room = connections.len() < most_connections;
     tokio::select! {
         Some(_) = connections.join_next() => {}

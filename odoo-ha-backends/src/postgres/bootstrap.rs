@@ -1,11 +1,11 @@
 //! Beginning a cluster: new data made aside and put in place whole, or the data that are there.
 
 use odoo_ha_core::database::{BootstrapOrder, Bootstrapped, StopMode};
-use odoo_ha_core::error::Error;
+use odoo_ha_core::error::{Error, ErrorKind};
 
 use super::client::Session;
 use super::control::ClusterState;
-use super::error::{misconfigured, not_ready};
+use super::error::{self, misconfigured, not_ready};
 use super::memory::{Memory, Unfinished, new_data_id};
 use super::programs::Output;
 use super::settings::Wanted;
@@ -68,15 +68,13 @@ impl PostgresReplication {
         memory.unfinished = Some(Unfinished::Bootstrap);
         self.remember(memory).await?;
         let new = self.beside.new_copy();
-        let output = self.initdb("C.UTF-8").await?;
-        if !output.success {
+        let mut output = self.initdb("C.UTF-8").await?;
+        if !output.success && error::kind_of_words(&output.stderr) == ErrorKind::Unknown {
             // Without that locale (it is not on every system), letters beyond ASCII have no case.
-            let output = self.initdb("C").await?;
-            if !output.success {
-                let line = super::error::telling_line(&output.stderr);
-                let kind = super::error::kind_of_words(&output.stderr);
-                return Err(Error::new(kind, format!("initdb failed: {line}")));
-            }
+            output = self.initdb("C").await?;
+        }
+        if !output.success {
+            return Err(error::of_words("initdb failed", &output.stderr));
         }
         let dir = self.config.data_dir.clone();
         self.change(move || {

@@ -270,10 +270,13 @@ pub(super) fn is_loopback(network: &str) -> bool {
 /// The directory by its real path: a link is followed once and for all, since it is compared with what the kernel says.
 fn settled_dir(dir: &Path) -> Result<PathBuf, Error> {
     if !dir.is_absolute() {
-        return Err(misconfigured(format!("data directory {} is not an absolute path", dir.display())));
+        return Err(misconfigured(format!("data directory {} is not an absolute path", dir.display()))
+            .hint("write it from / on: the agent may be started anywhere"));
     }
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
-        return Err(misconfigured(format!("{} cannot be a data directory", dir.display())));
+        return Err(
+            misconfigured(format!("{} cannot be a data directory", dir.display())).hint("use a directory of its own")
+        );
     };
     let settled = if dir.exists() { dir.canonicalize() } else { parent.canonicalize().map(|parent| parent.join(name)) };
     let settled = settled.map_err(|source| {
@@ -281,6 +284,13 @@ fn settled_dir(dir: &Path) -> Result<PathBuf, Error> {
             .hint("make it, owned by PostgreSQL's user")
             .caused_by(source)
     })?;
+    let above = settled.parent().unwrap_or(&settled);
+    for should_be in [above, &settled] {
+        if should_be.exists() && !should_be.is_dir() {
+            return Err(misconfigured(format!("{} is not a directory", should_be.display()))
+                .hint(format!("choose another data directory than {}", dir.display())));
+        }
+    }
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     if let (Some(own), Some(above)) = (device(&settled), settled.parent().and_then(device))
         && own != above

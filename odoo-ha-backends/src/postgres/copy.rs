@@ -150,8 +150,10 @@ impl PostgresReplication {
 
     /// A WAL sender of this member's earlier life may still hold the slot.
     async fn free_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
+        // Whoever else holds it for a moment, as the upstream's own agent does while it makes the slot, is waited for.
         let sql = format!(
-            "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{}' and active",
+            "select case when backend_type = 'walsender' then pg_terminate_backend(active_pid) end \
+             from pg_replication_slots left join pg_stat_activity on pid = active_pid where slot_name = '{}' and active",
             slot_name(&self.config.member)
         );
         while !upstream.rows(&sql).await?.is_empty() {

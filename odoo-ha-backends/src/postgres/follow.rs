@@ -13,6 +13,7 @@ use super::freeze::FrozenDatabase;
 use super::history::{self, History};
 use super::memory::Memory;
 use super::settings::slot_name;
+use super::slots::make_slot;
 use super::start::As;
 use super::{PostgresReplication, files};
 
@@ -114,14 +115,7 @@ impl PostgresReplication {
 
     /// The own slot on the upstream, so that what is streamed from now on is kept.
     pub(super) async fn ensure_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
-        let name = slot_name(&self.config.member);
-        upstream
-            .rows(&format!(
-                "select pg_create_physical_replication_slot('{name}', true) \
-                 where not exists (select from pg_replication_slots where slot_name = '{name}')"
-            ))
-            .await?;
-        Ok(())
+        make_slot(upstream, &slot_name(&self.config.member)).await
     }
 }
 

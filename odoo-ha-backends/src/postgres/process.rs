@@ -57,10 +57,11 @@ impl Postmaster {
         reason = "its replacement is unsafe; the pidfd is held open, and unchanged, for as long as it is watched"
     )]
     pub(super) async fn exited(&self) -> Result<(), Error> {
-        let watch = AsyncFd::with_interest(Arc::clone(&self.pidfd), Interest::READABLE)
-            .map_err(|source| error::io("the database's main process cannot be watched", source))?;
-        let ready = watch.readable().await;
-        ready.map(|_| ()).map_err(|source| error::io("the database's main process cannot be watched", source))
+        let failed = |source| error::io("the database's main process cannot be watched", source);
+        // A descriptor of its own: a runtime watches each one only once, and a stop waits beside whoever waits for the end.
+        let own = self.pidfd.try_clone().map_err(failed)?;
+        let watch = AsyncFd::with_interest(own, Interest::READABLE).map_err(failed)?;
+        watch.readable().await.map(|_| ()).map_err(failed)
     }
 
     /// Sends it a signal; one that has ended needs none.

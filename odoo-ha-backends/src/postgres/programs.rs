@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::error::{self, kind_of_words, misconfigured, telling_line};
+use super::error::{self, misconfigured};
 use super::user::Owner;
 
 /// The oldest and the newest major version that the agent knows.
@@ -154,7 +154,7 @@ impl Programs {
             return Ok(output);
         }
         let words = format!("{}\n{}", output.stderr, output.stdout);
-        Err(Error::new(kind_of_words(&words), format!("{program} failed: {}", telling_line(&words))))
+        Err(error::of_words(&format!("{program} failed"), &words))
     }
 
     /// The error of a program that could not be started.

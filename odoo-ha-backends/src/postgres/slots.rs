@@ -41,8 +41,7 @@ impl PostgresReplication {
         }
         for name in &wanted {
             if present.get(name).is_none_or(|(active, lost)| *lost && !active) {
-                // Reserved from now on, not from the first connection: WAL of the meantime is what a returning member needs.
-                session.row(&format!("select pg_create_physical_replication_slot('{name}', true)")).await?;
+                make_slot(session, name).await?;
             }
         }
         self.advance_on_standby(session, &wanted).await
@@ -62,5 +61,18 @@ impl PostgresReplication {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// Makes a slot unless it is there. The leader and the member itself may both be about to: whoever is late finds it made.
+///
+/// Reserved from now on, not from the first connection: WAL of the meantime is what a returning member needs.
+pub(super) async fn make_slot(session: &Session, name: &str) -> Result<(), Error> {
+    let there = format!("select from pg_replication_slots where slot_name = '{name}'");
+    let sql = format!("select pg_create_physical_replication_slot('{name}', true) where not exists ({there})");
+    match session.rows(&sql).await {
+        Ok(_) => Ok(()),
+        Err(_) if !session.rows(&there).await?.is_empty() => Ok(()),
+        Err(error) => Err(error),
     }
 }

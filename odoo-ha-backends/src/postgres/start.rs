@@ -108,8 +108,9 @@ impl PostgresReplication {
             .hint("stop what listens there, or give this member another port");
         }
         let kind = kind_of_words(&said);
-        Error::new(kind, format!("the database ended while it was starting: {line}"))
-            .hint(format!("its log is {}", self.beside.log().display()))
+        let log = format!("its log is {}", self.beside.log().display());
+        let hint = error::hint_of(kind).map_or(log.clone(), |hint| format!("{hint}; {log}"));
+        Error::new(kind, format!("the database ended while it was starting: {line}")).hint(hint)
     }
 
     /// Ends what a database whose main process is gone has left: it could still write to the data.

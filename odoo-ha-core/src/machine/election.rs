@@ -116,17 +116,19 @@ fn waited_for(sync: &SyncRecord, ballots: &BTreeMap<MemberId, Ballot>) -> String
     text
 }
 
-/// The election rule, names, `k` and strictness that a winner writes (protocol rule 15): it loses its own place. A winner that held
-/// none changes nothing. `handing_over`: the one before, if its database was stopped cleanly and the winner has its last record.
-pub(super) fn after(sync: &SyncRecord, winner: &MemberId, handing_over: Option<(&MemberId, &DataId)>) -> SyncDraft {
+/// The election rule, names, `k` and strictness that a winner writes (protocol rule 15): its place is taken by the old leader, whose copy has
+/// every acknowledged commit as long as nobody has acknowledged one since. So the winner may fail, and another is elected. A winner that
+/// held no place changes nothing. A hand-over is the same with both copies equal.
+pub(super) fn after(sync: &SyncRecord, winner: &MemberId) -> SyncDraft {
     let mut names = sync.names.clone();
-    names.remove(winner);
-    if sync.rule == ElectionRule::Synchronous
-        && let Some((member, data)) = handing_over
+    let all_of = sync.k as usize == names.len();
+    if names.remove(winner).is_some()
+        && let Some(data) = &sync.leader_data
     {
-        names.insert(member.clone(), data.clone());
+        names.insert(sync.leader.clone(), data.clone());
     }
-    SyncDraft { rule: sync.rule, k: names.len() as u32, names, strict: sync.strict }
+    let n = names.len() as u32;
+    SyncDraft { rule: sync.rule, k: if all_of { n } else { sync.k.min(n) }, names, strict: sync.strict }
 }
 
 /// What of a sync record is decided; the rest is written by whoever commits it.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::action::CallId;
-use super::candidacy::TakeOver;
 use super::state::State;
+use super::takeover::TakeOver;
 use super::{Bootstrap, Cause, Machine};
 use crate::database::{DatabaseOrder, DatabaseState, FollowOrder, Followed, Upstream};
 use crate::error::{ErrorKind, Failure};

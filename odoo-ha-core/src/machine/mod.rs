@@ -4,7 +4,7 @@
 //! ([`Machine::poll_event`]); [`Machine::poll_timeout`] says when it wants to be handed the time again. It never reads a clock, draws a
 //! random number or touches the world.
 //!
-//! Where to go next: [`TRANSITIONS`] is every change of state; `following.rs` and `candidacy.rs` are the way to leadership,
+//! Where to go next: [`TRANSITIONS`] is every change of state; `following.rs`, `candidacy.rs` and `takeover.rs` are the way to leadership,
 //! `promotion.rs` and `leading.rs` leadership itself, `sync_change.rs` who must acknowledge commits, `giving_up.rs` and `hand_over.rs` the
 //! ways out. `reign.rs` says until when leadership is believed, `election.rs` which votes suffice, `invariants.rs` what is never allowed.
 
@@ -30,6 +30,7 @@ mod requests;
 mod state;
 mod status;
 mod sync_change;
+mod takeover;
 mod transitions;
 mod view;
 mod wake;

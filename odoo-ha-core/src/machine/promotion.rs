@@ -13,6 +13,7 @@ use crate::database::{
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::lsn::{Lsn, Timeline};
+use crate::member::MemberId;
 use crate::records::{ClusterRecord, ElectionRule, HistoryRecord, HistoryRow, MAX_HISTORY_ROWS, Origin};
 use crate::term::Term;
 
@@ -233,12 +234,10 @@ impl Machine {
         reign.promoted = Some(promoted);
         reign.next_renewal = now;
         reign.sync_step = SyncStep::Loosening;
-        // After a hand-over the old leader is on its way back, but users do not wait for it; it is named again when it streams.
-        if let (Origin::HandOver { .. }, Some(sync)) = (&reign.leader.origin, sync)
-            && sync.rule == ElectionRule::Synchronous
-            && !sync.strict
-        {
-            let names = sync.names.iter().filter(|(name, _)| streaming.contains(*name));
+        // Users do not wait for the old leader, dead or on its way back; it is named again when it streams.
+        if let Some(sync) = sync.filter(|sync| sync.rule == ElectionRule::Synchronous && !sync.strict) {
+            let comes = |name: &MemberId| streaming.contains(name) || reign.voters.contains(name);
+            let names = sync.names.iter().filter(|(name, _)| comes(name));
             let kept = names.map(|(name, data)| (name.clone(), data.clone())).collect();
             let draft = super::election::SyncDraft::of(&sync).with_names(kept);
             reign.sync_step = SyncStep::Recording { draft };

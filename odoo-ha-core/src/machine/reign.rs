@@ -163,6 +163,8 @@ pub(super) struct Reign {
     pub(super) silent: BTreeMap<MemberId, Silence>,
     /// What a member's last look gave, to see whether it moves.
     pub(super) began: Moment,
+    /// Who voted for it, and so is about to come back.
+    pub(super) voters: BTreeSet<MemberId>,
     /// Before this, what hangs on belief may still be elsewhere.
     pub(super) not_before: Moment,
     pub(super) promoted: Option<Promoted>,
@@ -217,6 +219,7 @@ impl Reign {
             standbys_in_force: None,
             silent: BTreeMap::new(),
             began: now,
+            voters: BTreeSet::new(),
             not_before: now,
             promoted: None,
             recovered_to: None,

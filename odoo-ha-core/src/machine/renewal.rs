@@ -79,9 +79,7 @@ impl Machine {
                 let Some(data) = self.view.members.get(target).and_then(|seen| seen.record.data.clone()) else {
                     return;
                 };
-                let mine = self.leader_data();
-                let old = mine.as_ref().map(|mine| (&self.config.me, mine));
-                sync = Some((super::election::after(before, target, old), target.clone(), Some(data)));
+                sync = Some((super::election::after(before, target), target.clone(), Some(data)));
                 leader.mark.term = reign.term.next();
                 leader.holder = Some(target.clone());
                 leader.origin = Origin::HandOver { from: self.config.me.clone(), shutdown };

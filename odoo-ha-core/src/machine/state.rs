@@ -6,9 +6,9 @@ use crate::records::{LeaderRef, VoteRecord};
 use crate::time::Moment;
 
 use super::action::CallId;
-use super::candidacy::TakeOver;
 use super::giving_up::GivingUp;
 use super::hand_over::HandOver;
+use super::takeover::TakeOver;
 
 /// The names of the states, as operators see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

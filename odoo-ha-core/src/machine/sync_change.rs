@@ -63,6 +63,12 @@ impl Machine {
             self.record(draft);
             return;
         }
+        if sync.k as usize != sync.names.len() {
+            self.refuse(
+                "the sync record asks for any k of its names, which this version does not change: upgrade this node",
+            );
+            return;
+        }
         if sync.leader_data != self.leader_data() {
             self.record(SyncDraft::of(sync));
             return;
@@ -105,7 +111,9 @@ impl Machine {
         let reign = self.reign.as_ref()?;
         let timing = &self.config.timing;
         let limit = if reign.announced { timing.standby_timeout } else { timing.standby_timeout.min(RETURN_GRACE) };
-        let last_of_strict = sync.strict && sync.names.len() == 1;
+        // While users are served, a strict leader keeps its last standby named: nothing is acknowledged without it, and it may be elected.
+        // Before, the record drops it, so that the address need not wait; PostgreSQL goes on waiting for all members.
+        let last_of_strict = sync.strict && sync.names.len() == 1 && reign.announced;
         sync.names
             .iter()
             .find(|(member, data)| {

@@ -191,7 +191,9 @@ impl World {
             Order::AttachAddress { .. } => {
                 let elsewhere = self.nodes.iter().find(|(other, node)| *other != name && node.address);
                 if let Some((other, holder)) = elsewhere {
-                    if holder.machine.is_some() && !holder.frozen {
+                    // One that was frozen past its right holds the socket a moment longer; it believes no more.
+                    let believes = holder.machine.as_ref().and_then(odoo_ha_core::machine::Machine::leads_until);
+                    if believes.is_some_and(|until| until > self.moment(other)) && !holder.frozen {
                         let text = format!("at {:?}: {name} attaches the address while {other} still has it", self.now);
                         self.violations.push(text);
                     }

@@ -52,6 +52,13 @@ impl Store {
         Ok((Committed { versions }, Revision(self.revision), changes))
     }
 
+    /// Deletes a key, as nothing of the library does.
+    pub fn delete_raw(&mut self, key: &Key) -> (Revision, Vec<Change>) {
+        self.revision += 1;
+        self.entries.remove(key);
+        (Revision(self.revision), vec![Change { key: key.clone(), entry: None }])
+    }
+
     /// Puts bytes there as somebody foreign would.
     pub fn put_raw(&mut self, key: Key, value: Vec<u8>) -> (Revision, Vec<Change>) {
         self.revision += 1;

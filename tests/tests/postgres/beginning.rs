@@ -6,7 +6,7 @@ use odoo_ha_core::lsn::Timeline;
 use odoo_ha_core::roles::ReplicationManager;
 use odoo_ha_core::term::Term;
 
-use crate::support::{LONG, Place, bootstrap, id, ids, pair};
+use crate::support::{LONG, Place, bootstrap, id, ids, pair, streaming};
 
 #[tokio::test]
 async fn a_new_cluster_serves_and_is_found_again() {
@@ -135,4 +135,23 @@ async fn members_stream_clone_and_rewind_with_a_password() {
     let error = wrong.follow(&order, LONG).await.unwrap_err();
     assert_eq!(error.kind(), odoo_ha_core::error::ErrorKind::Denied, "{}", error.chain());
     assert!(!format!("{error:?} {wrong:?}").contains("wrong\""));
+}
+
+#[tokio::test]
+async fn leader_and_member_make_the_same_slot_at_once() {
+    let place = Place::new();
+    let (a, b) = (place.member("a"), place.member("b"));
+    let begun = bootstrap(&a).await;
+    let session = place.client("a").await;
+    for _ in 0..100 {
+        let members = ids(&["a", "b"]);
+        let keeping = a.keep_slots(&members, LONG);
+        // As the member does, at the same moment.
+        let making = session.batch_execute("select pg_create_physical_replication_slot('odoo_ha_b', true)");
+        let (kept, _either_is_first) = tokio::join!(keeping, making);
+        kept.unwrap();
+        a.keep_slots(&ids(&["a"]), LONG).await.unwrap();
+    }
+    b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
+    streaming(&a, "b").await;
 }

@@ -11,7 +11,7 @@ use odoo_ha_core::term::Term;
 use crate::support::{LONG, Place, bootstrap, id, kill, pair};
 
 #[track_caller]
-fn misconfigured<T>(result: Result<T, Error>, words: &str) {
+pub(crate) fn misconfigured<T>(result: Result<T, Error>, words: &str) {
     let Err(error) = result else { panic!("it was accepted; expected {words:?}") };
     let text = error.to_string();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{text}");

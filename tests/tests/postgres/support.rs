@@ -49,7 +49,9 @@ pub(crate) fn ids(names: &[&str]) -> BTreeSet<MemberId> {
 
 /// One temporary directory with the data of some members.
 pub(crate) struct Place {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// Removed at the end.
+    _temporary: Option<tempfile::TempDir>,
     ports: Mutex<Vec<(String, u16)>>,
 }
 
@@ -60,15 +62,23 @@ impl Place {
         if rustix::process::geteuid().is_root() {
             chown_to_postgres(dir.path());
         }
-        Self { dir, ports: Mutex::default() }
+        Self { dir: dir.path().to_owned(), _temporary: Some(dir), ports: Mutex::default() }
+    }
+
+    /// In a directory that somebody else made, and removes.
+    pub(crate) fn at(dir: &Path) -> Self {
+        if rustix::process::geteuid().is_root() {
+            chown_to_postgres(dir);
+        }
+        Self { dir: dir.to_owned(), _temporary: None, ports: Mutex::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     pub(crate) fn port(&self, name: &str) -> u16 {
@@ -100,22 +110,31 @@ impl Place {
     }
 
     pub(crate) fn socket_dir(&self, name: &str) -> PathBuf {
-        self.dir.path().join(format!("{name}.odoo-ha"))
+        self.dir.join(format!("{name}.odoo-ha"))
     }
 
     /// A client of this member, as superuser over its socket.
     pub(crate) async fn client(&self, name: &str) -> Client {
+        self.connect(name).await.unwrap()
+    }
+
+    /// The same, which may fail.
+    pub(crate) async fn connect(&self, name: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.socket_dir(name)).port(self.port(name)).user("postgres").dbname("postgres");
-        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     /// Every process that works in this place.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        let inside =
-            |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(self.path()));
+        self.processes_in(self.path())
+    }
+
+    /// Every process that works in this directory or below it.
+    pub(crate) fn processes_in(&self, dir: &Path) -> Vec<i32> {
+        let inside = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
         let is_zombie =
             |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
         all_pids().into_iter().filter(|pid| inside(pid) && !is_zombie(pid)).collect()

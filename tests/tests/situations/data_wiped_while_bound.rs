@@ -5,13 +5,15 @@ use odoo_ha_core::machine::StateName;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_tests::world::{Database, World, member};
 
-use super::{seconds, settled};
+use super::{millis, seconds, settled};
 
 #[test]
 fn it_does_not_follow_whom_it_voted_against() {
     for seed in 0..20 {
         let world = World::with(2, seed, |config| {
             config.policy.sync_mode = SyncMode::Synchronous;
+            config.timing.renew_interval = millis(100);
+            config.timing.suspicion = millis(400);
             if config.me == member("b") {
                 config.bootstrap = odoo_ha_core::machine::Bootstrap::Never;
             }
@@ -25,6 +27,7 @@ fn it_does_not_follow_whom_it_voted_against() {
         world.node_mut(&voter).database = Database::absent();
         world.start_agent(&voter);
         world.run(seconds(1));
+        assert!(world.node(&old).database.state.runs(), "there is nobody to follow");
         assert_eq!(world.node(&voter).database.upstream, None, "seed {seed}\n{}", world.story());
         world.node_mut(&old).cut_from_store = false;
         world.node_mut(&voter).promotion_fails = false;

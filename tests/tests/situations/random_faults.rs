@@ -227,35 +227,35 @@ fn wild_walk(members: usize, seed: u64) {
 
 #[test]
 fn two_members_synchronous() {
-    for seed in seeds(40) {
+    for seed in seeds(50) {
         walk(2, SyncMode::Synchronous, seed);
     }
 }
 
 #[test]
 fn three_members_synchronous() {
-    for seed in seeds(30) {
+    for seed in seeds(35) {
         walk(3, SyncMode::Synchronous, seed);
     }
 }
 
 #[test]
 fn three_members_strict() {
-    for seed in seeds(20) {
+    for seed in seeds(25) {
         walk(3, SyncMode::Strict, seed);
     }
 }
 
 #[test]
 fn three_members_asynchronous() {
-    for seed in seeds(30) {
+    for seed in seeds(35) {
         walk(3, SyncMode::Asynchronous, seed);
     }
 }
 
 #[test]
 fn everything_at_once() {
-    for seed in seeds(20) {
+    for seed in seeds(35) {
         wild_walk(2 + (seed % 4) as usize, seed);
     }
 }

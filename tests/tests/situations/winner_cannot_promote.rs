@@ -22,17 +22,20 @@ fn another_is_elected_instead() {
 }
 
 #[test]
-fn of_two_the_old_leader_can_be_elected_again() {
+fn of_two_the_old_leader_leads_again_when_it_is_back() {
     for seed in 0..10 {
-        let (mut world, old, others) = whole(2, SyncMode::Synchronous, seed);
-        world.node_mut(&others[0]).promotion_fails = true;
-        world.kill_agent(&old);
-        world.kill_database(&old);
-        world.run(seconds(12));
-        world.start_agent(&old);
-        world.run_until("the old one leads", seconds(20), |world| world.leader().as_ref() == Some(&old));
-        world.node_mut(&others[0]).promotion_fails = false;
-        heals(&mut world);
+        for mode in [SyncMode::Synchronous, SyncMode::Strict] {
+            let (mut world, old, others) = whole(2, mode, seed);
+            world.node_mut(&others[0]).promotion_fails = true;
+            world.kill_agent(&old);
+            world.kill_database(&old);
+            world.run(seconds(20));
+            assert_eq!(world.leader(), None);
+            world.start_agent(&old);
+            world.run_until("the old one leads", seconds(30), |world| world.leader().as_ref() == Some(&old));
+            world.node_mut(&others[0]).promotion_fails = false;
+            heals(&mut world);
+        }
     }
 }
 

@@ -92,19 +92,24 @@ async fn a_reclone(lab: &Lab<'_>) -> Checked {
 
 async fn following_is_fenced(lab: &Lab<'_>) -> Checked {
     let (pair, begun) = lab.two().await?;
-    let newer = pair.follow(Node::A, 3, 1, begun.system_id);
-    pair.b.follow(&newer, ORDER).await.should_work("following in a newer term")?;
-    let older = pair.b.follow(&pair.follow_a(begun.system_id), ORDER).await;
-    ensure_error(&older, &[ErrorKind::Fenced], FENCED, "following term 1 after term 3")?;
-    let again = pair.world.open(Node::B).await.should_work("opening node B anew")?;
-    let older = again.follow(&pair.follow_a(begun.system_id), ORDER).await;
+    let stopped = pair.a.stop(StopMode::Fast, ORDER).await.should_work("a fast stop")?;
+    pair.b.freeze(ORDER).await.should_work("a freeze")?;
+    let order = pair.promote(Node::A, 3, 3, begun.system_id, stopped.lsn);
+    pair.b.promote(&order, ORDER).await.should_work("a promotion")?;
+    let newer = pair.follow(Node::B, 3, 3, begun.system_id);
+    pair.a.follow(&newer, ORDER).await.should_work("following the successor")?;
+    let older = pair.follow(Node::B, 2, 3, begun.system_id);
+    let refused = pair.a.follow(&older, ORDER).await;
+    ensure_error(&refused, &[ErrorKind::Fenced], FENCED, "following term 2 after term 3")?;
+    let pair = pair.reopened(Node::A).await?;
+    let older = pair.a.follow(&older, ORDER).await;
     ensure_error(
         &older,
         &[ErrorKind::Fenced],
         "The highest term is kept beside the data.",
         "the same by a new instance",
     )?;
-    let status = pair.status(Node::B).await?;
+    let status = pair.status(Node::A).await?;
     ensure(status.state == DatabaseState::Standby && status.term == Term(3), FENCED, "a standby of term 3", status)
 }
 

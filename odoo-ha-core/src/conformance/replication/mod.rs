@@ -59,7 +59,7 @@ pub trait ReplicationWorld: Send + Sync + Debug {
     /// The member on this node and where its database listens.
     fn upstream(&self, node: Node) -> Upstream;
 
-    /// A new instance of the implementation over this node's data directory.
+    /// A new instance of the implementation over this node's data directory; the one before is dropped by then.
     ///
     /// # Errors
     ///
@@ -139,6 +139,23 @@ impl<'a> Lab<'a> {
 }
 
 impl Pair<'_> {
+    /// The same nodes, one of them with a new instance, as after a restart of its agent.
+    async fn reopened(self, node: Node) -> Result<Self, Finding> {
+        let Pair { lab, world, a, b } = self;
+        match node {
+            Node::A => {
+                drop(a);
+                let a = world.open(node).await.should_work("opening node A anew")?;
+                Ok(Pair { lab, world, a, b })
+            }
+            Node::B => {
+                drop(b);
+                let b = world.open(node).await.should_work("opening node B anew")?;
+                Ok(Pair { lab, world, a, b })
+            }
+        }
+    }
+
     fn manager(&self, node: Node) -> &Arc<dyn ReplicationManager> {
         match node {
             Node::A => &self.a,
