@@ -27,7 +27,8 @@ impl World {
     fn look_at_beliefs(&mut self) {
         let Some(record) = self.store.leader_record().filter(|record| !record.paused) else { return };
         let Some(holder) = record.holder.clone().filter(|holder| self.nodes.contains_key(holder)) else { return };
-        let limit = self.moment_of(&holder, self.store.led_since()) + record.ttl();
+        let Some(written) = self.store.led_since() else { return };
+        let limit = self.moment_of(&holder, written) + record.ttl();
         let machine = self.node(&holder).machine.as_ref();
         if let Some(end) = machine.and_then(Machine::leads_until).filter(|end| *end > limit) {
             let text = format!("at {:?}: {holder} believes until {end}, its record ends at {limit}", self.now);

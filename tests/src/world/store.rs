@@ -12,7 +12,7 @@ use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     revision: u64,
-    led_since: Duration,
+    led_since: Option<Duration>,
     entries: BTreeMap<Key, Entry>,
 }
 
@@ -39,7 +39,7 @@ impl Store {
         }
         self.revision += 1;
         if commit.writes.contains_key(&Key::leader()) {
-            self.led_since = now;
+            self.led_since = Some(now);
         }
         let mut versions = BTreeMap::new();
         let mut changes = Vec::new();
@@ -82,8 +82,8 @@ impl Store {
         self.record(&Key::leader())
     }
 
-    /// When that was written.
-    pub fn led_since(&self) -> Duration {
+    /// When that was written; unknown after a restore.
+    pub fn led_since(&self) -> Option<Duration> {
         self.led_since
     }
 
@@ -94,6 +94,6 @@ impl Store {
 
     /// Goes back to an older content, as a restored backup does.
     pub fn restore(&mut self, older: &Store) {
-        *self = Self { led_since: self.led_since, ..older.clone() };
+        *self = Self { led_since: None, ..older.clone() };
     }
 }

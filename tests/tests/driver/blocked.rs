@@ -1,5 +1,6 @@
 //! Design 2.6: nothing slow stands between the clock and the renewal.
 
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use super::world::{Gate, Helper, Store};
 
 /// More renewals than fit into one `ttl`, at 50 ms each: without them leadership would have ended.
 const MANY: u64 = 150;
+
+/// Renewals within which the memo is written at least twice.
+const TWO_MEMOS: u64 = 40;
 
 /// Opens the gate when the test ends, however it ends: a blocked thread would keep the process.
 struct Closed(Gate);
@@ -95,15 +99,22 @@ fn a_disk_that_blocks_delays_no_renewal() {
     let store = Store::new();
     let member = Member::new("a", &store);
     let handle = member.spawn_leader(member.builder());
-    // Opening a pipe that nobody reads blocks, as a dying disk does.
     let pipe = member.disk.path().join("state").join("memo.json.new");
-    eventually("the pipe takes the place of the file", || {
+    let is_pipe = || std::fs::symlink_metadata(&pipe).is_ok_and(|found| found.file_type().is_fifo());
+    // Opening a pipe that nobody reads blocks, as a dying disk does. A write that was under way renames the pipe over
+    // the memo, and is not blocked: the pipe is there to stay once a next write had to open it.
+    loop {
         let _ = std::fs::remove_file(&pipe);
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).is_ok()
-    });
+        if rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).is_ok() {
+            renewals_go_on(&handle, &store, TWO_MEMOS);
+            if is_pipe() {
+                break;
+            }
+        }
+    }
     renewals_go_on(&handle, &store, MANY);
     let memo = std::fs::read_to_string(member.disk.path().join("state").join("memo.json")).unwrap();
-    renewals_go_on(&handle, &store, 40);
+    renewals_go_on(&handle, &store, TWO_MEMOS);
     let later = std::fs::read_to_string(member.disk.path().join("state").join("memo.json")).unwrap();
     assert_eq!(memo, later, "the disk was not blocked: this test shows nothing");
     handle.kill();
