@@ -323,7 +323,7 @@ impl Machine {
             database.system_id = Some(order.system_id);
             database.term = order.term;
         }
-        self.faces.slots = Some(order.members.clone());
+        self.upkeep.slots = Some(order.members.clone());
         if order.reclone {
             self.reinit = false;
         }

@@ -32,6 +32,7 @@ mod status;
 mod sync_change;
 mod takeover;
 mod transitions;
+mod upkeep;
 mod view;
 mod wake;
 
@@ -50,6 +51,7 @@ use self::faces::Faces;
 use self::orders::Running;
 use self::reign::Reign;
 use self::state::State;
+use self::upkeep::Upkeep;
 use self::view::View;
 use crate::database::DatabaseStatus;
 use crate::event::{Event, EventKind};
@@ -107,6 +109,7 @@ pub struct Machine {
     state: State,
     reign: Option<Reign>,
     faces: Faces,
+    upkeep: Upkeep,
 
     /// Whom the local database was last told to follow, and in which term.
     following: Option<(Term, MemberId)>,
@@ -179,6 +182,7 @@ impl Machine {
             state: State::Joining,
             reign: None,
             faces: Faces::new(&config, now),
+            upkeep: Upkeep::new(now),
             config,
             following: None,
             streaming_announced: false,
@@ -303,6 +307,7 @@ impl Machine {
         self.read_if_due();
         self.observe_if_due();
         self.tend_faces();
+        self.tend_database();
         self.publish_if_due();
     }
 

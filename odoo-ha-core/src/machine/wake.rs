@@ -23,6 +23,7 @@ impl Machine {
         let timing = &self.config.timing;
         let mut wakes: Vec<Moment> = vec![self.now + LONGEST_SLEEP, self.follow_again_at, self.hold_off_until];
         wakes.extend(self.faces.wake_at());
+        wakes.push(self.upkeep.slots_again_at);
         wakes.extend(self.read_again_at);
         wakes.push(self.publish_again_at);
         wakes.push(self.remember_again_at);

@@ -6,9 +6,10 @@ impl World {
     /// Looks for what must never be.
     pub(super) fn look(&mut self) {
         let believers = self.believers();
-        // With a short suspicion the database may be taken before the old belief has ended (protocol rule 42).
-        let by_lease = self.nodes.values().all(|node| node.config.timing.suspicion == node.config.timing.ttl);
-        if believers.len() > 1 && by_lease {
+        // With a short suspicion the database may be taken before the old belief has ended (protocol rule 42), and that belief may
+        // outlast the times that allowed it.
+        self.by_lease &= self.nodes.values().all(|node| node.config.timing.suspicion == node.config.timing.ttl);
+        if believers.len() > 1 && self.by_lease {
             self.violations.push(format!("at {:?}: {believers:?} all believe to lead", self.now));
         }
         let attached: Vec<&MemberId> =

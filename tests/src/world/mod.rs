@@ -124,6 +124,8 @@ pub struct World {
     next_id: u64,
     pending: Vec<(MemberId, usize, u64)>,
     looks: u64,
+    /// No takeover ever came before the end of the old belief.
+    by_lease: bool,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     restarts: BTreeMap<MemberId, Duration>,
     /// Agents that a watchdog killed are started again after this.
@@ -175,6 +177,7 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             looks: 0,
+            by_lease: true,
             restarts: BTreeMap::new(),
             supervised: None,
             wakes: BTreeMap::new(),

@@ -1,0 +1,224 @@
+//! What makes this node harmless when its agent cannot: armed, fed with the end of belief, let go.
+
+use std::time::Duration;
+
+use super::RETRY;
+use crate::database::DatabaseState;
+use crate::error::Failure;
+use crate::machine::Machine;
+use crate::machine::action::{CallId, Order};
+use crate::machine::input::Answer;
+use crate::machine::reign::Reign;
+use crate::machine::state::State;
+use crate::term::Term;
+use crate::time::Moment;
+
+/// Longest time of one call to the watchdog.
+const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Leash {
+    Unsure,
+    Off,
+    Arming(CallId),
+    Armed,
+    Disarming(CallId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Dog {
+    leash: Leash,
+    feeding: Option<(CallId, Option<Moment>)>,
+    /// It was to be fed while it was still being armed or fed: once more, then.
+    missed: bool,
+    /// The deadline it knows.
+    fed: Option<Option<Moment>>,
+    again_at: Moment,
+    /// Since when it is not armed though it should be.
+    missing_since: Option<Moment>,
+}
+
+impl Dog {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { leash: Leash::Unsure, feeding: None, missed: false, fed: None, again_at: now, missing_since: None }
+    }
+
+    pub(super) fn waits_for(&self, id: CallId) -> bool {
+        matches!(self.leash, Leash::Arming(call) | Leash::Disarming(call) if call == id)
+            || self.feeding.is_some_and(|(call, _)| call == id)
+    }
+
+    /// When it wants to be looked at again.
+    pub(super) fn wake_at(&self) -> Moment {
+        self.again_at
+    }
+
+    pub(super) fn lost(&mut self, now: Moment) {
+        if matches!(self.leash, Leash::Armed) {
+            self.leash = Leash::Off;
+            self.fed = None;
+            self.feeding = None;
+            self.again_at = now;
+            self.missing_since.get_or_insert(now);
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn dog_finished(&mut self, id: CallId, result: &Result<Answer, Failure>) {
+        let retry = self.now + RETRY;
+        let Some(dog) = &mut self.faces.dog else { return };
+        let mut said = None;
+        match (&dog.leash, result) {
+            (Leash::Arming(call), Ok(_)) if *call == id => {
+                dog.leash = Leash::Armed;
+                dog.missing_since = None;
+            }
+            (Leash::Arming(call), Err(failure)) if *call == id => {
+                dog.leash = Leash::Off;
+                dog.fed = None;
+                dog.again_at = retry;
+                said = Some(format!("the watchdog cannot be armed yet: {failure}"));
+            }
+            (Leash::Disarming(call), Ok(_)) if *call == id => dog.leash = Leash::Off,
+            (Leash::Disarming(call), Err(failure)) if *call == id => {
+                dog.leash = Leash::Unsure;
+                dog.again_at = retry;
+                said = Some(format!("the watchdog cannot be disarmed yet: {failure}"));
+            }
+            _ => {}
+        }
+        if let Some((call, deadline)) = dog.feeding
+            && call == id
+        {
+            dog.feeding = None;
+            match result {
+                Ok(_) => dog.fed = Some(deadline),
+                Err(failure) => {
+                    dog.leash = Leash::Off;
+                    dog.fed = None;
+                    dog.again_at = retry;
+                    dog.missing_since.get_or_insert(self.now);
+                    said = Some(format!("the watchdog cannot be fed: {failure}"));
+                }
+            }
+        }
+        let again = dog.missed && dog.feeding.is_none() && dog.leash == Leash::Armed;
+        if let Some(said) = said {
+            self.trouble(said);
+        }
+        if again {
+            self.feed_watchdog();
+        }
+    }
+
+    /// Whether what makes this node harmless is armed; begins to arm it.
+    pub(in crate::machine) fn watchdog_is_armed(&mut self) -> bool {
+        let Some(dog) = &self.faces.dog else { return true };
+        match dog.leash {
+            Leash::Armed => true,
+            Leash::Off | Leash::Unsure if dog.again_at <= self.now => {
+                let Some(reign) = &self.reign else { return false };
+                let (term, deadline) = (reign.term, self.watchdog_deadline(reign));
+                let id = self.call(Order::ArmWatchdog { term, deadline }, WATCHDOG_TIMEOUT, None);
+                if let Some(dog) = &mut self.faces.dog {
+                    dog.leash = Leash::Arming(id);
+                    dog.fed = Some(deadline);
+                }
+                false
+            }
+            Leash::Off | Leash::Unsure | Leash::Arming(_) | Leash::Disarming(_) => false,
+        }
+    }
+
+    /// A renewal is confirmed: the watchdog learns the new deadline.
+    pub(in crate::machine) fn feed_watchdog(&mut self) {
+        let Some(reign) = &self.reign else { return };
+        let (term, deadline) = (reign.term, self.watchdog_deadline(reign));
+        self.feed(term, deadline);
+    }
+
+    /// What the watchdog is told: the end of belief, and never more than what the next record will give: others may count by that one before
+    /// the watchdog hears of it (protocol rules 4 and 5).
+    fn watchdog_deadline(&self, reign: &Reign) -> Option<Moment> {
+        let ends = reign.harmless_by();
+        if reign.paused {
+            return ends;
+        }
+        let timing = &self.config.timing;
+        let next =
+            self.after(timing.ttl.min(reign.timing.ttl)).before(timing.clock_margin.max(reign.timing.clock_margin));
+        Some(ends.map_or(next, |ends| ends.min(next)))
+    }
+
+    /// Whether no armed watchdog would let this node live on beyond that.
+    pub(in crate::machine) fn watchdog_ends_by(&self, at: Moment) -> bool {
+        self.faces.dog.as_ref().is_none_or(|dog| {
+            !matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || matches!(dog.fed, Some(Some(end)) if end <= at)
+        })
+    }
+
+    fn feed(&mut self, term: Term, deadline: Option<Moment>) {
+        let ready = self.faces.dog.as_ref().is_some_and(|dog| dog.leash == Leash::Armed && dog.feeding.is_none());
+        if ready {
+            let id = self.call(Order::FeedWatchdog { term, deadline }, WATCHDOG_TIMEOUT, None);
+            if let Some(dog) = &mut self.faces.dog {
+                dog.feeding = Some((id, deadline));
+                dog.missed = false;
+            }
+        } else if let Some(dog) = &mut self.faces.dog {
+            dog.missed = dog.feeding.is_some() || matches!(dog.leash, Leash::Arming(_));
+        }
+    }
+
+    /// Whether the watchdog knows an end, or there is none to tell.
+    pub(in crate::machine) fn watchdog_is_bounded(&self) -> bool {
+        self.faces.dog.as_ref().is_none_or(|dog| dog.leash != Leash::Armed || matches!(dog.fed, Some(Some(_))))
+    }
+
+    /// Tells the watchdog an end before leadership has one again.
+    pub(in crate::machine) fn bound_watchdog(&mut self) {
+        let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };
+        let deadline = self.after(self.config.timing.ttl).before(self.config.timing.clock_margin);
+        self.feed(term, Some(deadline));
+    }
+
+    pub(in crate::machine) fn disarm_watchdog(&mut self) {
+        let Some(dog) = &self.faces.dog else { return };
+        let armed = match dog.leash {
+            Leash::Armed | Leash::Unsure | Leash::Arming(_) => true,
+            Leash::Off | Leash::Disarming(_) => false,
+        };
+        if armed && dog.again_at <= self.now {
+            let id = self.call(Order::DisarmWatchdog, WATCHDOG_TIMEOUT, None);
+            if let Some(dog) = &mut self.faces.dog {
+                dog.leash = Leash::Disarming(id);
+                dog.feeding = None;
+                dog.fed = None;
+                dog.missing_since = None;
+            }
+        }
+    }
+
+    pub(super) fn tend_watchdog(&mut self) {
+        if self.faces.dog.is_none() {
+            return;
+        }
+        let primary = self.database.as_ref().is_none_or(|database| database.state == DatabaseState::Primary);
+        if self.reign.is_none() {
+            let settled = matches!(self.state, State::Following | State::Voting { .. } | State::Leaving { .. });
+            if settled && !primary {
+                self.disarm_watchdog();
+            }
+        } else if matches!(self.state, State::Leading | State::Promoting | State::Bootstrapping | State::HandingOver(_))
+            && self.memo.led == self.reign.as_ref().map_or(Term(0), |reign| reign.term)
+        {
+            self.watchdog_is_armed();
+        }
+    }
+
+    /// Since when the watchdog is missed though this member leads.
+    pub(in crate::machine) fn watchdog_missing_since(&self) -> Option<Moment> {
+        self.faces.dog.as_ref().and_then(|dog| dog.missing_since)
+    }
+}

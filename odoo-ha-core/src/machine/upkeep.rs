@@ -1,0 +1,82 @@
+//! What the database needs besides its role: that it never is primary without leadership behind it, and slots for every member.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Machine;
+use super::state::State;
+use crate::database::{DatabaseOrder, DatabaseState, StopMode};
+use crate::member::MemberId;
+use crate::time::Moment;
+
+/// A database found running as primary by an agent that cannot reach the store is left alone this long.
+const UNCONFIRMED_PRIMARY: Duration = Duration::from_secs(2);
+/// Longest time to stop the database or to change its slots; what hangs longer is tried again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of the slots, and since when the database is looked after.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Upkeep {
+    pub(super) slots: Option<BTreeSet<MemberId>>,
+    pub(super) slots_again_at: Moment,
+    born: Moment,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { slots: None, slots_again_at: now, born: now }
+    }
+}
+
+impl Machine {
+    pub(super) fn tend_database(&mut self) {
+        self.stop_unled_primary();
+        if matches!(self.state, State::Following) {
+            self.keep_slots();
+        }
+    }
+
+    /// A database that runs as primary without leadership behind it is stopped (rule 5).
+    fn stop_unled_primary(&mut self) {
+        let primary = self.database.as_ref().is_some_and(|database| database.state == DatabaseState::Primary);
+        let leads = self.reign.is_some() && !matches!(self.state, State::Resuming);
+        if !primary || leads || self.running.is_some() || self.stop_again_at > self.now {
+            return;
+        }
+        let unconfirmed = self.now.since(self.upkeep.born) >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl);
+        let stop = match self.state {
+            State::Joining => unconfirmed && !self.store_is_usable(),
+            State::Following => {
+                let paused = self.view.leader.as_ref().is_some_and(|seen| seen.record.paused);
+                let cluster = self.view.leader.is_some();
+                // Pause leaves a database as it is, but not two of them.
+                let others = self.view.holder().is_some_and(|holder| holder != self.me());
+                if self.store_is_usable() { cluster && (!paused || others) } else { unconfirmed }
+            }
+            // It renews before it acts; until that is answered nobody's leadership is behind this database.
+            State::Resuming => {
+                let waited = self.reign.as_ref().map_or(Duration::ZERO, |reign| self.now.since(reign.began));
+                let paused = self.reign.as_ref().is_some_and(|reign| reign.paused);
+                waited >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl) && !paused
+            }
+            _ => false,
+        };
+        if stop {
+            self.trouble("the database runs as primary but this member does not lead: it is stopped");
+            self.order(DatabaseOrder::Stop(StopMode::AtOnce { fast_for_ms: 0 }), TIMEOUT);
+        }
+    }
+
+    /// Keeps a slot for every other member, so that what they need is still there when they come back.
+    pub(super) fn keep_slots(&mut self) {
+        let members = self.view.others(&self.config.me);
+        let runs = self
+            .database
+            .as_ref()
+            .is_some_and(|database| matches!(database.state, DatabaseState::Primary | DatabaseState::Standby));
+        let busy = self.running.is_some() || self.upkeep.slots_again_at > self.now;
+        if runs && !busy && self.upkeep.slots.as_ref() != Some(&members) {
+            self.order(DatabaseOrder::KeepSlots(members), TIMEOUT);
+        }
+    }
+}
