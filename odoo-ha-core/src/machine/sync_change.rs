@@ -77,7 +77,11 @@ impl Machine {
         if let Some(member) = drop {
             let mut names = sync.names.clone();
             names.remove(&member);
-            let sentence = format!("{member} is silent and is no longer waited for");
+            let sentence = if sync.strict {
+                format!("{member} is silent and is no longer counted among the standbys that have every commit")
+            } else {
+                format!("{member} is silent and is no longer waited for")
+            };
             self.tell(EventKind::StandbyDropped { member }, sentence);
             self.record(SyncDraft::of(sync).with_names(names));
             return;
@@ -205,13 +209,16 @@ impl Machine {
 
     /// A change of the sync record is confirmed.
     pub(super) fn sync_recorded(&mut self) {
-        let names: Vec<MemberId> =
-            self.view.sync.as_ref().map(|seen| seen.record.names.keys().cloned().collect()).unwrap_or_default();
+        let sync = self.view.sync.as_ref().map(|seen| &seen.record);
+        let strict = sync.is_some_and(|sync| sync.strict && sync.rule == ElectionRule::Synchronous);
+        let names: Vec<MemberId> = sync.map(|sync| sync.names.keys().cloned().collect()).unwrap_or_default();
         if let Some(reign) = &mut self.reign {
             reign.silent.retain(|member, _| names.contains(member));
         }
         let shown: Vec<&str> = names.iter().map(MemberId::as_str).collect();
-        let sentence = if shown.is_empty() {
+        let sentence = if shown.is_empty() && strict {
+            "commits wait: no standby has every commit, and the mode is strict".to_owned()
+        } else if shown.is_empty() {
             "commits are acknowledged by the leader alone".to_owned()
         } else {
             format!("commits are acknowledged when {} has them", shown.join(" and "))

@@ -31,6 +31,10 @@ fn a_failover_leaves_it_waiting_for_the_old_leader() {
         let before = world.acknowledged.len();
         world.run(seconds(10));
         assert_eq!(world.acknowledged.len(), before, "acknowledged alone\n{}", world.story());
+        // Nor does anybody say so, though the record names nobody then.
+        let alone =
+            world.events.iter().find(|(_, event)| event.term.0 > 1 && event.sentence.contains("by the leader alone"));
+        assert!(alone.is_none(), "{alone:?}");
         world.start_agent(&leader);
         heals(&mut world);
     }
