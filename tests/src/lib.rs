@@ -4,4 +4,4 @@
 pub mod small_disk;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a world that is asked for what cannot be fails its test")]
-pub mod world;
+pub mod sim;

@@ -4,7 +4,7 @@
 use odoo_ha_core::machine::StateName;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, seconds, settled, whole};
 

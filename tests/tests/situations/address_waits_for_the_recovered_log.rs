@@ -2,7 +2,7 @@
 //! standbys (protocol rule 32).
 
 use odoo_ha_core::policy::{OnDatabaseDeath, SyncMode};
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, settled};
 

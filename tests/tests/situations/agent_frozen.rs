@@ -33,7 +33,7 @@ fn thawed_within_its_right_it_goes_on_undisturbed() {
 #[test]
 fn without_a_watchdog_it_gives_up_the_moment_it_thaws() {
     for seed in 0..20 {
-        let world = odoo_ha_tests::world::World::with(2, seed, |config| config.watchdog = None);
+        let world = odoo_ha_tests::sim::World::with(2, seed, |config| config.watchdog = None);
         let (mut world, old, _) = super::settled(world);
         world.freeze_agent(&old);
         // The frozen process still holds the address, as a socket does: the other leads but cannot attach it.

@@ -11,7 +11,7 @@ fn it_stays_frozen_until_it_has_seen_a_newer_record() {
         let (mut world, old, others) = whole(3, SyncMode::Synchronous, seed);
         // The leader goes silent; one voter cannot win while the other is away, for it is not the best or not enough.
         world.node_mut(&old).cut_from_store = true;
-        let votes = |world: &odoo_ha_tests::world::World, name: &odoo_ha_core::member::MemberId| {
+        let votes = |world: &odoo_ha_tests::sim::World, name: &odoo_ha_core::member::MemberId| {
             matches!(world.state(name), Some(StateName::Voting | StateName::TakingOver))
         };
         world.run_until("a vote", seconds(8), |world| others.iter().any(|name| votes(world, name)));

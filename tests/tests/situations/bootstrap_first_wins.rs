@@ -4,7 +4,7 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::machine::Bootstrap;
 use odoo_ha_core::member::{DataId, SystemId};
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::{World, member};
+use odoo_ha_tests::sim::{World, member};
 
 use super::{heals, seconds, whole};
 

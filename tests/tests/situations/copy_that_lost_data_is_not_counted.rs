@@ -5,7 +5,7 @@ use odoo_ha_core::policy::SyncMode;
 
 use super::{heals, millis, seconds, whole};
 
-fn refusal(world: &odoo_ha_tests::world::World, name: &odoo_ha_core::member::MemberId) -> String {
+fn refusal(world: &odoo_ha_tests::sim::World, name: &odoo_ha_core::member::MemberId) -> String {
     let status = world.node(name).machine.as_ref().expect("it lives").status();
     status.refusal.unwrap_or_else(|| panic!("a refusal is loud\n{}", world.story()))
 }
@@ -48,7 +48,7 @@ fn one_that_has_diverged_waits_for_its_successor() {
         assert_eq!(world.leader(), None, "elected with log that its successor never had\n{}", world.story());
         assert!(refusal(&world, &first).contains("never had"), "{}", world.story());
         world.start_agent(&others[0]);
-        world.run_until("whole again", seconds(40), odoo_ha_tests::world::World::whole);
+        world.run_until("whole again", seconds(40), odoo_ha_tests::sim::World::whole);
         world.assert_sound();
     }
 }

@@ -3,7 +3,7 @@
 
 use odoo_ha_core::machine::StateName;
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::{Database, World, member};
+use odoo_ha_tests::sim::{Database, World, member};
 
 use super::{millis, seconds, settled};
 

@@ -12,7 +12,7 @@ fn a_synchronous_standby_takes_over_at_once() {
         world.measure();
         world.kill_database(&old);
         world.run_until("another leads", seconds(2), |world| world.leader().is_some_and(|leader| leader != old));
-        world.run_until("whole again", seconds(5), odoo_ha_tests::world::World::whole);
+        world.run_until("whole again", seconds(5), odoo_ha_tests::sim::World::whole);
         assert!(world.longest_gap < seconds(1), "seed {seed}: {:?}\n{}", world.longest_gap, world.story());
         heals(&mut world);
     }

@@ -23,7 +23,7 @@ fn another_takes_over_after_the_ttl_and_not_before() {
 #[test]
 fn short_suspicion_does_not_wait_for_the_ttl_where_commits_are_synchronous() {
     for seed in 0..20 {
-        let world = odoo_ha_tests::world::World::with(2, seed, |config| {
+        let world = odoo_ha_tests::sim::World::with(2, seed, |config| {
             config.timing.renew_interval = super::millis(100);
             config.timing.suspicion = super::millis(400);
         });
@@ -31,7 +31,7 @@ fn short_suspicion_does_not_wait_for_the_ttl_where_commits_are_synchronous() {
         let died = world.now;
         world.kill_agent(&old);
         world.kill_database(&old);
-        let primary = |world: &odoo_ha_tests::world::World| {
+        let primary = |world: &odoo_ha_tests::sim::World| {
             world.nodes.iter().any(|(name, node)| {
                 *name != old && node.database.state == odoo_ha_core::database::DatabaseState::Primary
             })

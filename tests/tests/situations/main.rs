@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 /// A whole cluster, its leader, and the others.
 fn whole(members: usize, mode: SyncMode, seed: u64) -> (World, MemberId, Vec<MemberId>) {

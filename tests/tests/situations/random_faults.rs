@@ -6,7 +6,7 @@ use odoo_ha_core::machine::{Command, Input, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::{Policy, SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
-use odoo_ha_tests::world::{Answerless, World};
+use odoo_ha_tests::sim::{Answerless, World};
 
 use super::{millis, seconds};
 

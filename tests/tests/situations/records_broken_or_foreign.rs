@@ -2,7 +2,7 @@
 
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::store::Key;
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 use super::{seconds, whole};
 
@@ -38,7 +38,7 @@ fn another_clusters_record_is_not_ours() {
 #[test]
 fn a_database_of_another_cluster_does_not_join() {
     let mut world = World::new(2, SyncMode::Synchronous, 3);
-    let b = odoo_ha_tests::world::member("b");
+    let b = odoo_ha_tests::sim::member("b");
     world.kill_agent(&b);
     world.run(seconds(5));
     let node = world.node_mut(&b);

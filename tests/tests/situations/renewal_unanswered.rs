@@ -1,7 +1,7 @@
 //! Writes to the leader record without an answer: unknown is neither yes nor no (protocol rule 8).
 
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::Answerless;
+use odoo_ha_tests::sim::Answerless;
 
 use super::{heals, seconds, whole};
 

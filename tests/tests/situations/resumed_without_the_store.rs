@@ -2,7 +2,7 @@
 //! leadership, and the database does not run on (rule 5).
 
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, seconds, settled};
 

@@ -2,7 +2,7 @@
 
 use odoo_ha_core::machine::Command;
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::{Store, World};
+use odoo_ha_tests::sim::{Store, World};
 
 use super::{seconds, whole};
 

@@ -2,7 +2,7 @@
 
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestOutcome;
-use odoo_ha_tests::world::member;
+use odoo_ha_tests::sim::member;
 
 use super::{heals, millis, seconds, whole};
 
@@ -51,7 +51,7 @@ fn to_nobody_is_refused_and_says_why() {
 
 #[test]
 fn a_shutdown_that_hangs_is_called_off_and_leadership_kept() {
-    let world = odoo_ha_tests::world::World::with(2, 3, |config| config.timing.switchover_timeout = seconds(3));
+    let world = odoo_ha_tests::sim::World::with(2, 3, |config| config.timing.switchover_timeout = seconds(3));
     let (mut world, first, others) = super::settled(world);
     world.node_mut(&first).database.slow_shutdown = true;
     world.switchover(&first, Some(&others[0]));

@@ -51,7 +51,7 @@ fn the_mode_changes_at_run_time_and_back() {
                 world.node_mut(&name).config.policy = policy;
                 world.command(&name, Command::SetPolicy(policy));
             }
-            world.run_until("whole in the new mode", seconds(10), odoo_ha_tests::world::World::whole);
+            world.run_until("whole in the new mode", seconds(10), odoo_ha_tests::sim::World::whole);
         }
         heals(&mut world);
     }

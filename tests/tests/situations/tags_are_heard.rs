@@ -1,7 +1,7 @@
 //! `nofailover`, `nosync` and `failover_priority`.
 
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::world::{World, member};
+use odoo_ha_tests::sim::{World, member};
 
 use super::{heals, seconds, settled};
 

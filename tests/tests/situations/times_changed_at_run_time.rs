@@ -3,7 +3,7 @@
 use odoo_ha_core::machine::Command;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::{SyncMode, Timing};
-use odoo_ha_tests::world::World;
+use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, seconds, settled, whole};
 

@@ -8,6 +8,17 @@ use odoo_ha_core::member::ClusterId;
 use odoo_ha_core::records::{HistoryRecord, LeaderRecord, Record, SyncRecord, decode};
 use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
 
+/// How commits to the store go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answerless {
+    /// It is done, but the answer is lost.
+    Done,
+    /// It is not done, and the answer is lost.
+    NotDone,
+    /// It is done only this many milliseconds later, and the answer is lost.
+    Later(u64),
+}
+
 /// The store's content.
 #[derive(Clone, Debug, Default)]
 pub struct Store {

@@ -1,6 +1,13 @@
 //! What moves by itself: replication, the client, watchdogs.
 
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+use odoo_ha_core::database::{DatabaseState, StandbyStatus, SynchronousStandbys};
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::records::ElectionRule;
+
+use super::World;
+use super::world::STRICT_SOON;
 
 impl World {
     /// What moves by itself: replication, the client, watchdogs; and what must never be is looked for.

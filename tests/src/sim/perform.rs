@@ -12,7 +12,8 @@ use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::{DataId, MemberId, SystemId};
 use odoo_ha_core::store::Commit;
 
-use super::{Answerless, Happening, World};
+use super::world::Happening;
+use super::{Answerless, World};
 
 type Outcome = Result<Answer, Failure>;
 

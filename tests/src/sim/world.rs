@@ -1,77 +1,22 @@
-//! A made-up world: machines, a store, databases, one address and a client, all moved by one clock and one seed.
-//!
-//! Nothing in it waits or draws by chance: the same seed gives the same run. What the machines order takes a made-up time and is done
-//! to a made-up database; what is acknowledged to the client is compared with what the leader has.
-
-mod database;
-mod judgement;
-mod motion;
-mod perform;
-mod store;
+//! The world: whom it has, what is on its way, and how time passes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::Duration;
 
-pub use database::Database;
-use odoo_ha_core::database::{DatabaseState, Endpoint, StandbyStatus, SynchronousStandbys};
+use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::event::{Event, EventKind};
-use odoo_ha_core::machine::{Action, AddressFacts, CallId, Command, Config, Input, Machine, Memo, StateName};
+use odoo_ha_core::machine::{Action, AddressFacts, Command, Config, Input, Machine, Memo, StateName};
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::{SyncMode, Timing};
-use odoo_ha_core::records::{ElectionRule, RequestKind};
+use odoo_ha_core::records::RequestKind;
 use odoo_ha_core::store::{Change, Commit, Revision};
 use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
-pub use store::Store;
 
-/// One member: its agent, its database, what it remembers, and how the world treats it.
-#[derive(Debug)]
-pub struct Node {
-    /// Its configuration.
-    pub config: Config,
-    /// The agent; `None` while it is dead.
-    pub machine: Option<Machine>,
-    /// Counts the starts of the agent.
-    pub incarnation: u64,
-    /// What is durable beside the data.
-    pub memo: Memo,
-    /// The database.
-    pub database: Database,
-    /// The address is here.
-    pub address: bool,
-    /// The agent is frozen: nothing reaches it, and it does nothing.
-    pub frozen: bool,
-    /// Neither reads nor writes nor watches reach the store.
-    pub cut_from_store: bool,
-    /// The node cannot be reached by other nodes' databases.
-    pub cut_from_peers: bool,
-    /// The watchdog's deadline, and which start of the agent fed it last.
-    pub watchdog: Option<(Option<Duration>, u64)>,
-    /// Promotion fails.
-    pub promotion_fails: bool,
-    /// A stopped database does not start.
-    pub start_fails: bool,
-    /// An attach takes this much longer, and happens even if it was called off.
-    pub slow_attach: Duration,
-    /// Reads of the store fail at once; writes and the watch go on.
-    pub reads_fail: bool,
-    /// What is to be remembered beside the data cannot be written.
-    pub memo_fails: bool,
-    /// The watch shows nothing before this; then all of it, in order.
-    pub watch_stalled_until: Duration,
-    /// Store calls take up to this much longer, on the way there and on the way back.
-    pub slow_store: Duration,
-    /// By how many millionths this node's clock is fast.
-    pub clock_ppm: i64,
-    /// The agent dies right after so many more actions were done, before it hears of the last; it is started again after the time.
-    pub dies_after: Option<(u32, Duration)>,
-    waiting: Vec<Input>,
-    running: Option<CallId>,
-    watching: bool,
-}
+use super::{Answerless, Database, Node, Store};
 
-enum Happening {
+/// What is on its way.
+pub(super) enum Happening {
     Input(MemberId, u64, Input),
     /// Whose, in which life, what, and when it was sent.
     Perform(MemberId, u64, Action, Duration),
@@ -79,17 +24,6 @@ enum Happening {
     Late(MemberId, Commit),
     Watch(MemberId, Revision, Vec<Change>),
     Tick,
-}
-
-/// How commits to the store go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answerless {
-    /// It is done, but the answer is lost.
-    Done,
-    /// It is not done, and the answer is lost.
-    NotDone,
-    /// It is done only this many milliseconds later, and the answer is lost.
-    Later(u64),
 }
 
 /// The world.
@@ -118,30 +52,31 @@ pub struct World {
     pub events: Vec<(Duration, Event)>,
     /// What must never be, and was.
     pub violations: Vec<String>,
-    queue: BTreeMap<(Duration, u64), Happening>,
-    order: u64,
-    seed: u64,
-    next_id: u64,
-    pending: Vec<(MemberId, usize, u64)>,
-    looks: u64,
+    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    pub(super) order: u64,
+    pub(super) seed: u64,
+    pub(super) next_id: u64,
+    pub(super) pending: Vec<(MemberId, usize, u64)>,
+    pub(super) looks: u64,
     /// No takeover ever came before the end of the old belief.
-    by_lease: bool,
+    pub(super) by_lease: bool,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
-    restarts: BTreeMap<MemberId, Duration>,
+    pub(super) restarts: BTreeMap<MemberId, Duration>,
     /// Agents that a watchdog killed are started again after this.
     pub supervised: Option<Duration>,
-    wakes: BTreeMap<MemberId, Duration>,
-    ticks: bool,
+    pub(super) wakes: BTreeMap<MemberId, Duration>,
+    pub(super) ticks: bool,
     /// Since when the sync record says strict.
-    strict_since: Option<Duration>,
+    pub(super) strict_since: Option<Duration>,
     /// Whom the promises were last looked for on, and in which term.
-    checked: Option<(MemberId, Term)>,
+    pub(super) checked: Option<(MemberId, Term)>,
 }
 
+/// How often what moves by itself is moved.
 const TICK: Duration = Duration::from_millis(5);
 
 /// After the record says strict, the database may be told so within this.
-const STRICT_SOON: Duration = Duration::from_secs(15);
+pub(super) const STRICT_SOON: Duration = Duration::from_secs(15);
 
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
@@ -243,19 +178,19 @@ impl World {
     }
 
     /// Now, by a node's own clock.
-    fn moment(&self, name: &MemberId) -> Moment {
+    pub(super) fn moment(&self, name: &MemberId) -> Moment {
         self.moment_of(name, self.now)
     }
 
     /// What a node's own clock shows then.
-    fn moment_of(&self, name: &MemberId, at: Duration) -> Moment {
+    pub(super) fn moment_of(&self, name: &MemberId, at: Duration) -> Moment {
         let ppm = self.node(name).clock_ppm;
         let drift = at / 1_000_000 * ppm.unsigned_abs() as u32;
         Moment::from_origin(if ppm < 0 { at.saturating_sub(drift) } else { at + drift })
     }
 
     /// When a node's clock shows this.
-    fn world_time(&self, name: &MemberId, at: Moment) -> Duration {
+    pub(super) fn world_time(&self, name: &MemberId, at: Moment) -> Duration {
         let ppm = self.node(name).clock_ppm;
         if ppm == 0 {
             return at.since_origin();
@@ -264,7 +199,7 @@ impl World {
         Duration::from_secs_f64((at.since_origin().as_secs_f64() / rate).min(1e15)) + Duration::from_micros(2)
     }
 
-    fn after(&mut self, wait: Duration, happening: Happening) {
+    pub(super) fn after(&mut self, wait: Duration, happening: Happening) {
         self.order += 1;
         self.queue.insert((self.now + wait, self.order), happening);
     }
@@ -478,7 +413,7 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Input(name, incarnation, input) => {
                 if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
@@ -510,7 +445,7 @@ impl World {
     }
 
     /// Hands an input to a machine and does what it wants.
-    fn hand(&mut self, name: &MemberId, input: Input) {
+    pub(super) fn hand(&mut self, name: &MemberId, input: Input) {
         let now = self.moment(name);
         let node = self.node_mut(name);
         if node.frozen {
@@ -524,7 +459,7 @@ impl World {
         self.drain(name);
     }
 
-    fn drain(&mut self, name: &MemberId) {
+    pub(super) fn drain(&mut self, name: &MemberId) {
         let mut actions = Vec::new();
         let mut events = Vec::new();
         let node = self.node_mut(name);

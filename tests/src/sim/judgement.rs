@@ -1,6 +1,14 @@
 //! What must never be, what is lost, and the story for a person.
 
-use super::*;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use odoo_ha_core::database::DatabaseState;
+use odoo_ha_core::machine::{Machine, StateName};
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::records::ElectionRule;
+
+use super::{Node, World};
 
 impl World {
     /// Looks for what must never be.
