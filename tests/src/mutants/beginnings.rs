@@ -1,0 +1,74 @@
+//! Mutants of beginnings: the first database, and stores that know nothing.
+
+use super::{Catch, Mutant, edit};
+
+const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+const JOINING: &str = "odoo-ha-core/src/machine/joining.rs";
+const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "new_database_beside_data",
+        rules: &[38],
+        breaks: "a new database is made though another member has data",
+        edits: &[edit(
+            FOLLOWING,
+            [
+                "**member != self.config.me && ",
+                "(seen.record.database.has_data() || seen.record.remembered.term > Term(0))",
+                "",
+            ],
+            "(false && seen.record.leaving)",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "new_cluster_in_a_wiped_store",
+        rules: &[6, 38],
+        breaks: "a member that remembers a cluster begins another one in an empty store",
+        edits: &[
+            edit(FOLLOWING, ["if ", "self.memo.mark.term > Term(0)", " {\n            self.refuse("], "false"),
+            edit(
+                "odoo-ha-core/src/machine/calls.rs",
+                ["} else if ", "mark < began.mark && !unreadable", " {"],
+                "mark < began.mark && !unreadable && seen.leader.is_some()",
+            ),
+            edit(FOLLOWING, ["Bootstrap::Create if ", "has_data", " =>"], "false && has_data"),
+            edit(
+                FOLLOWING,
+                ["if ", "self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty()", " {"],
+                "false",
+            ),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "two_may_begin_the_cluster",
+        rules: &[38],
+        breaks: "the commit that begins a cluster is not guarded by the absence of one",
+        edits: &[edit(
+            TAKEOVER,
+            [
+                "(None, _) => ",
+                "vec![\n                Guard::Absent(Key::leader()),\n                Guard::Absent(Key::sync()),\n                Guard::Absent(Key::cluster()),\n                Guard::Absent(Key::history()),\n            ]",
+                ",",
+            ],
+            "Vec::new()",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "silent_beginner_is_not_replaced",
+        rules: &[38],
+        breaks: "a bootstrap whose beginner died is never taken over",
+        edits: &[edit(FOLLOWING, ["if ", "self.beginner_is_silent(&leader)", " {"], "false")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "another_database_is_accepted",
+        rules: &[38],
+        breaks: "data of another system identifier take part in the cluster",
+        edits: &[edit(JOINING, ["(Some(ours), Some(here)) if ", "ours != here", " =>"], "false && ours != here")],
+        caught: Catch::Situation("TODO"),
+    },
+];

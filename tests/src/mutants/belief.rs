@@ -1,0 +1,211 @@
+//! Mutants of belief: until when a leader may act, and from when on others may doubt it.
+
+use super::{Catch, Mutant, edit};
+
+const REIGN: &str = "odoo-ha-core/src/machine/reign.rs";
+const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
+const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
+const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+const ORDERS: &str = "odoo-ha-core/src/machine/orders.rs";
+const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
+const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "belief_counts_from_the_answer",
+        rules: &[11],
+        breaks: "a renewal is counted from when it was answered, not from before it was sent",
+        edits: &[edit(RENEWAL, ["reign.confirmed = Some(", "attempt.sent", ");"], "now")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "unanswered_renewal_shortens_nothing",
+        rules: &[4],
+        breaks: "a renewal under way with a shorter ttl does not shorten belief until it is answered",
+        edits: &[edit(REIGN, ["        ", "all.fold(ends, Ends::min)", "\n"], "drop(all); ends")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "gives_up_at_the_end_of_ttl",
+        rules: &[37],
+        breaks: "giving up begins when belief has ended, so that the database still runs when others may start",
+        edits: &[edit(REIGN, ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"], "belief")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "stop_budget_is_nothing",
+        rules: &[37],
+        breaks: "no time is reserved for stopping the database before belief ends",
+        edits: &[edit(
+            REIGN,
+            ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"],
+            "belief.before(timing.clock_margin)",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "believes_twice_as_long",
+        rules: &[4],
+        breaks: "belief outlasts the ttl that the record gives",
+        edits: &[edit(REIGN, ["let belief = sent + ", "record.ttl()", ";"], "record.ttl() * 2")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "ttl_of_the_own_configuration",
+        rules: &[4],
+        breaks: "an observer counts by its own ttl, not by that of the record it watches",
+        edits: &[edit(
+            FOLLOWING,
+            ["Some(since + ", "if synchronous && !forced { leader.suspicion() } else { leader.ttl() }", ")"],
+            "if synchronous && !forced { self.config.timing.suspicion } else { self.config.timing.ttl }",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "suspicion_survives_a_renewal",
+        rules: &[11],
+        breaks: "silence is counted from the first version that was watched, not from the receipt of the newest",
+        edits: &[edit(
+            CALLS,
+            ["self.watched = ", "seen.map(|version| (version, self.now))", ";\n        }\n        if let Some(why)"],
+            "seen.map(|version| (version, self.watched.map_or(self.now, |(_, since)| since)))",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "acts_before_the_renewal_is_answered",
+        rules: &[11],
+        breaks: "who finds itself in the leader record acts at once, without a renewal that is confirmed",
+        edits: &[edit(
+            PROMOTION,
+            [
+                "",
+                "if reign.belief_ends() <= self.now {\n            return false;\n        }",
+                "\n        let (serving, term)",
+            ],
+            "let _ = reign;",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "two_renewals_under_way",
+        rules: &[10],
+        breaks: "a renewal is sent while the one before is not answered, and that one's fate is forgotten",
+        edits: &[
+            edit(
+                RENEWAL,
+                [
+                    "!reign.lost && ",
+                    "reign.attempts.under_way.is_none()",
+                    " && reign.next_renewal <= self.now);\n        if renews",
+                ],
+                "true",
+            ),
+            edit(
+                RENEWAL,
+                [
+                    "let Some(reign) = &self.reign else { return };\n        if ",
+                    "reign.attempts.under_way.is_some()",
+                    " {\n            return;",
+                ],
+                "false",
+            ),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "lost_leadership_goes_unnoticed",
+        rules: &[9],
+        breaks: "a leader that sees another's record in place of its own leads on",
+        edits: &[edit(
+            RENEWAL,
+            ["} else if seen.record.mark > reign.leader.mark {\n            ", "reign.lost = true;", ""],
+            "",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "paused_record_is_taken_over",
+        rules: &[5],
+        breaks: "a leader record that says paused is suspected like any other",
+        edits: &[edit(FOLLOWING, ["if ", "leader.paused && !forced", " {\n            return None;"], "false")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "resume_leaves_the_guard_without_an_end",
+        rules: &[5],
+        breaks: "a paused leader resumes while its watchdog has no deadline",
+        edits: &[edit(
+            "odoo-ha-core/src/machine/requests.rs",
+            [
+                "if ",
+                "self.reign.as_ref().is_some_and(|reign| reign.paused && !paused) && !self.watchdog_is_bounded()",
+                " {",
+            ],
+            "false",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "asynchronous_suspicion_is_short",
+        rules: &[42],
+        breaks: "a short suspicion holds in asynchronous mode too, where only the lease keeps two leaders apart",
+        edits: &[edit(FOLLOWING, ["Some(since + if ", "synchronous && !forced", " {"], "!forced")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "clock_jump_changes_nothing",
+        rules: &[36],
+        breaks: "after a jump of the wall clock the leader goes on believing in renewals sent before",
+        edits: &[edit("odoo-ha-core/src/machine/mod.rs", ["Input::ClockJumped => ", "self.clock_jumped()", ","], "")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "renewal_from_before_a_jump_confirms",
+        rules: &[36],
+        breaks: "the answer to a renewal that was sent before the clock jumped confirms leadership",
+        edits: &[edit(RENEWAL, ["if ", "reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped)", " {"], "true")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "watched_silence_survives_a_jump",
+        rules: &[36],
+        breaks: "an observer counts the time that its clock jumped over as silence of the leader",
+        edits: &[edit(
+            ORDERS,
+            [
+                "if let Some((version, _)) = self.watched {\n            ",
+                "self.watched = Some((version, self.now));",
+                "",
+            ],
+            "let _ = version;",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "shorter_ttl_before_the_guard_knows",
+        rules: &[4],
+        breaks: "a shorter ttl is written while the watchdog still knows the later end",
+        edits: &[edit(
+            RENEWAL,
+            [
+                "if ",
+                "wanted.ttl >= in_force.ttl || reign.paused || self.watchdog_ends_by(self.after(wanted.ttl))",
+                " {",
+            ],
+            "true",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "broken_rule_is_not_stepped_down_from",
+        rules: &[34],
+        breaks: "a leader whose right has ended does not step down",
+        edits: &[edit(
+            LEADING,
+            ["if ", "reign.give_up_at() <= self.now", " {\n            self.give_up(\"leadership could not be renewed"],
+            "false",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+];

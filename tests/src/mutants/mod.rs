@@ -1,0 +1,87 @@
+//! Mutants: the library with one rule of the protocol broken on purpose. They show that what looks for broken rules finds them.
+//!
+//! Each mutant is data: which rule, what it changes where, and what catches it ([`Mutant`]); [`all`] is the list. `workbench.rs` makes one
+//! program of a copy of the sources with every mutant in it behind a switch, `trial.rs` runs it with one of them switched on. The program
+//! `mutants` does both for all (`make mutants`), and fails when one survives.
+//!
+//! Nothing here changes the sources themselves.
+
+mod acting;
+mod beginnings;
+mod belief;
+mod driver;
+mod standbys;
+mod takeover;
+mod trial;
+mod unknown;
+mod votes;
+mod workbench;
+
+pub use trial::{Finding, Trial};
+pub use workbench::{Programs, Workbench};
+
+/// The library with one rule broken.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// What it does wrong, in a few words.
+    pub name: &'static str,
+    /// The rules of the protocol that it breaks.
+    pub rules: &'static [u32],
+    /// What it does wrong, in a sentence.
+    pub breaks: &'static str,
+    /// What is changed.
+    pub edits: &'static [Edit],
+    /// What must catch it.
+    pub caught: Catch,
+}
+
+/// One changed place.
+#[derive(Clone, Copy, Debug)]
+pub struct Edit {
+    /// The file, from the root of the repository.
+    pub file: &'static str,
+    /// What stands there: the expression or the statements that are changed, between what comes before and after them. All three together
+    /// occur exactly once in the file.
+    pub find: [&'static str; 3],
+    /// What stands there instead.
+    pub put: &'static str,
+}
+
+const fn edit(file: &'static str, find: [&'static str; 3], put: &'static str) -> Edit {
+    Edit { file, find, put }
+}
+
+/// What must catch a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catch {
+    /// The simulator.
+    Seeds {
+        /// In this profile,
+        profile: &'static str,
+        /// with one of the seeds from 1 to this,
+        seeds: u64,
+        /// by one of these invariants.
+        by: &'static [&'static str],
+    },
+    /// A situation, by its full name.
+    Situation(&'static str),
+    /// A test of the core's own, by its full name.
+    Core(&'static str),
+}
+
+/// All mutants.
+pub fn all() -> Vec<&'static Mutant> {
+    [
+        belief::MUTANTS,
+        votes::MUTANTS,
+        takeover::MUTANTS,
+        standbys::MUTANTS,
+        unknown::MUTANTS,
+        acting::MUTANTS,
+        beginnings::MUTANTS,
+        driver::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

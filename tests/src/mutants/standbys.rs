@@ -1,0 +1,256 @@
+//! Mutants of the order in which the sync record and `synchronous_standby_names` change.
+
+use super::{Catch, Mutant, edit};
+
+const SYNC_CHANGE: &str = "odoo-ha-core/src/machine/sync_change.rs";
+const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
+const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
+const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
+const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
+const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "database_loosened_before_the_record",
+        rules: &[18],
+        breaks: "a silent standby is dropped from the database's setting before the sync record drops it",
+        edits: &[edit(
+            SYNC_CHANGE,
+            [
+                "self.tell(EventKind::StandbyDropped { member }, sentence);\n            ",
+                "self.record(SyncDraft::of(sync).with_names(names));",
+                "",
+            ],
+            "let standbys = SynchronousStandbys::all_of(names.keys().cloned().collect());\n\
+             if let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
+             let order = SynchronousOrder { term, standbys, barrier: false };\n\
+             self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
+             }\n\
+             self.record(SyncDraft::of(sync).with_names(names));",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "loosened_before_the_record_is_confirmed",
+        rules: &[8, 18],
+        breaks: "the database is loosened when the change of the sync record is sent, not when it is confirmed",
+        edits: &[edit(
+            SYNC_CHANGE,
+            ["SyncStep::Recording { .. } => ", "{}", "\n            SyncStep::Loosening"],
+            "{\n\
+             let names = self.reign.as_ref().and_then(|reign| match &reign.sync_step {\n\
+             SyncStep::Recording { draft } if reign.attempts.under_way.is_some() => Some(draft.names.keys().cloned().collect()),\n\
+             _ => None,\n\
+             });\n\
+             if let (Some(names), Some(term)) = (names, self.reign.as_ref().map(|reign| reign.term)) {\n\
+             let order = SynchronousOrder { term, standbys: SynchronousStandbys::all_of(names), barrier: false };\n\
+             self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
+             }\n\
+             }",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "named_before_the_database_waits",
+        rules: &[18, 20],
+        breaks: "a standby is named in the sync record before the database waits for it",
+        edits: &[edit(
+            SYNC_CHANGE,
+            [
+                "let then = SyncDraft::of(sync).with_names(names);\n            ",
+                "if let Some(reign) = &mut self.reign {\n                reign.sync_step = SyncStep::Tightening { then };\n            }",
+                "",
+            ],
+            "self.record(then);",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "barrier_that_failed_counts",
+        rules: &[20],
+        breaks: "a standby is named though the barrier was not reached",
+        edits: &[edit(
+            SYNC_CHANGE,
+            ["if let Some(current) = current {\n            ", "self.record(current);", ""],
+            "match self.reign.as_ref().map(|reign| reign.sync_step.clone()) {\n\
+             Some(SyncStep::Tightening { then }) => self.record(then),\n\
+             _ => self.record(current),\n\
+             }",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "sync_record_changed_without_the_leader_guard",
+        rules: &[9],
+        breaks: "a change of the sync record is guarded by the sync record alone",
+        edits: &[edit(
+            RENEWAL,
+            [
+                "let mut commit = Commit { guards: ",
+                "vec![Guard::Version(Key::leader(), reign.version)]",
+                ", ..Commit::default() };",
+            ],
+            "if attempt.sync.is_some() { Vec::new() } else { vec![Guard::Version(Key::leader(), reign.version)] }",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "renewal_without_a_guard",
+        rules: &[9],
+        breaks: "a renewal is written whatever stands in the store",
+        edits: &[edit(
+            RENEWAL,
+            [
+                "let mut commit = Commit { guards: ",
+                "vec![Guard::Version(Key::leader(), reign.version)]",
+                ", ..Commit::default() };",
+            ],
+            "Vec::new()",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "strict_database_waits_for_nobody",
+        rules: &[19],
+        breaks: "in strict mode the setting is emptied when nobody is named",
+        edits: &[edit(
+            PROMOTION,
+            ["SynchronousStandbys::Nobody if ", "sync.strict && sync.rule == ElectionRule::Synchronous", " =>"],
+            "false",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "promotes_with_an_empty_setting",
+        rules: &[20],
+        breaks: "the database is promoted before it waits for the recorded standbys",
+        edits: &[edit(
+            PROMOTION,
+            [
+                "synchronous: ",
+                "self.standbys_by_record()",
+                ",\n            members: self.view.others(&self.config.me),\n        };\n        let timeout = self.config.timing.promote_timeout;\n        self.order(DatabaseOrder::Promote",
+            ],
+            "SynchronousStandbys::Nobody",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "starts_with_an_empty_setting",
+        rules: &[20],
+        breaks: "the database is started as primary before it waits for the recorded standbys",
+        edits: &[edit(PROMOTION, ["synchronous: ", "self.standbys_for_start()", ","], "SynchronousStandbys::Nobody")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "start_forgets_the_change_under_way",
+        rules: &[18, 20],
+        breaks: "a database that starts while a standby is being named does not wait for that one",
+        edits: &[edit(PROMOTION, ["synchronous: ", "self.standbys_for_start()", ","], "self.standbys_by_record()")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "giving_up_empties_the_setting",
+        rules: &[21],
+        breaks: "a leader that gives up releases the commits that still wait",
+        edits: &[edit(
+            LEADING,
+            [
+                "",
+                "self.tell(EventKind::LeadershipGivenUp { reason: reason.clone() }, format!(\"leadership is given up: {reason}\"));",
+                "",
+            ],
+            "if let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
+             let standbys = crate::database::SynchronousStandbys::Nobody;\n\
+             let order = crate::database::SynchronousOrder { term, standbys, barrier: false };\n\
+             let order = crate::database::DatabaseOrder::SetSynchronous(order);\n\
+             self.call(super::Order::Database(order), std::time::Duration::from_secs(1), None);\n\
+             }",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "read_older_than_an_own_write_is_taken",
+        rules: &[18],
+        breaks: "a read that an own write has overtaken brings the older sync record back",
+        edits: &[edit(CALLS, ["&& ", "mark >= began.mark && mark < known", " {"], "false && mark < known")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "mode_changes_in_the_database_first",
+        rules: &[18],
+        breaks: "on the way to asynchronous mode the database waits for nobody before the record says so",
+        edits: &[edit(
+            SYNC_CHANGE,
+            [
+                "draft = SyncDraft { rule: wanted_rule, names: BTreeMap::new(), k: 0, strict: wanted_strict };\n            }\n            ",
+                "self.record(draft);",
+                "",
+            ],
+            "if draft.names.is_empty() && !draft.strict && let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
+             let order = SynchronousOrder { term, standbys: SynchronousStandbys::Nobody, barrier: false };\n\
+             self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
+             }\n\
+             self.record(draft);",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "nosync_member_is_named",
+        rules: &[13],
+        breaks: "a member tagged nosync or nofailover is waited for and counted",
+        edits: &[
+            edit(
+                SYNC_CHANGE,
+                [
+                    "&& ",
+                    "!record.tags.nosync\n                && !record.tags.nofailover",
+                    "\n                && record.system_id",
+                ],
+                "true",
+            ),
+            edit(
+                SYNC_CHANGE,
+                ["|| ", "record.tags.nosync\n                        || record.tags.nofailover", ""],
+                "false",
+            ),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "copy_of_an_older_reign_is_named",
+        rules: &[30],
+        breaks: "a standby is named with the copy that it had before it followed this leader",
+        edits: &[edit(
+            SYNC_CHANGE,
+            ["&& ", "record.data_term == reign.term", ";"],
+            "reign.term > crate::term::Term(0)",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "own_end_is_published_as_acknowledged",
+        rules: &[30],
+        breaks: "the leader record states the end of the leader's log, not what is known to be acknowledged",
+        edits: &[edit(RENEWAL, ["", "flushed.fold(database.lsn, Lsn::min)", ""], "drop(flushed); database.lsn")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "counted_data_are_discarded",
+        rules: &[30],
+        breaks: "a copy is rewound or cloned anew while the sync record still counts on it",
+        edits: &[edit(
+            FOLLOWING,
+            ["if succeeded && wanted && self.store_is_usable() && newer && ", "!self.counted()", " {"],
+            "true",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "discards_are_always_allowed",
+        rules: &[30],
+        breaks: "every order to follow allows the data to be discarded",
+        edits: &[edit(FOLLOWING, ["may_discard: ", "self.may_discard", ",\n            reclone"], "true")],
+        caught: Catch::Situation("TODO"),
+    },
+];

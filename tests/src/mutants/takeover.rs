@@ -1,0 +1,231 @@
+//! Mutants of the takeover, of timelines, and of handing over and back.
+
+use super::{Catch, Mutant, edit};
+
+const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
+const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
+const ELECTION: &str = "odoo-ha-core/src/machine/election.rs";
+const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
+const HAND_OVER: &str = "odoo-ha-core/src/machine/hand_over.rs";
+const CANDIDACY: &str = "odoo-ha-core/src/machine/candidacy.rs";
+const FACES: &str = "odoo-ha-core/src/machine/faces/mod.rs";
+const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "takeover_not_guarded_by_the_leader_record",
+        rules: &[15],
+        breaks: "leadership is taken though the leader has renewed meanwhile",
+        edits: &[edit(
+            TAKEOVER,
+            [
+                "let mut guards =\n            ",
+                "vec![Guard::Version(Key::leader(), against.version), Guard::Version(Key::sync(), sync.version)]",
+                ";",
+            ],
+            "vec![Guard::Version(Key::sync(), sync.version)]",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "takeover_not_guarded_by_the_sync_record",
+        rules: &[15],
+        breaks: "leadership is taken by a sync record that was changed meanwhile",
+        edits: &[edit(
+            TAKEOVER,
+            [
+                "let mut guards =\n            ",
+                "vec![Guard::Version(Key::leader(), against.version), Guard::Version(Key::sync(), sync.version)]",
+                ";",
+            ],
+            "vec![Guard::Version(Key::leader(), against.version)]",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "takeover_not_guarded_by_the_votes",
+        rules: &[15],
+        breaks: "leadership is taken by votes that may have changed",
+        edits: &[edit(
+            TAKEOVER,
+            ["", "guards.push(Guard::Version(Key::vote(member), seen.version));", ""],
+            "let _ = (member, seen);",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "winner_does_not_look_at_its_data_again",
+        rules: &[15],
+        breaks: "the winner takes leadership though its data no longer reach its vote",
+        edits: &[edit(CANDIDACY, ["if ", "self.data_reach(&vote)", " {"], "true")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "winner_names_every_voter",
+        rules: &[15],
+        breaks: "the winner's sync record names voters that may lack what the winner has",
+        edits: &[
+            edit(
+                TAKEOVER,
+                ["names: ", "draft.names", ",\n            k: draft.k,\n            strict: draft.strict,"],
+                "ballots.iter().filter(|(member, _)| **member != self.config.me)\n\
+                 .map(|(member, ballot)| (member.clone(), ballot.seen.record.data.clone())).collect()",
+            ),
+            edit(
+                TAKEOVER,
+                ["k: ", "draft.k", ",\n            strict: draft.strict,"],
+                "ballots.keys().filter(|member| **member != self.config.me).count() as u32",
+            ),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "any_k_survives_a_lost_name",
+        rules: &[15],
+        breaks: "the winner keeps the other names and counts itself as if it were one of them still",
+        edits: &[edit(ELECTION, ["", "names.insert(sync.leader.clone(), data.clone());", ""], "let _ = data;")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "takeover_in_the_same_term",
+        rules: &[7],
+        breaks: "a takeover does not raise the term",
+        edits: &[edit(
+            TAKEOVER,
+            ["let term = ", "before.mark.term.max(remembered).max(self.memo.mark.term).next()", ";"],
+            "before.mark.term.max(remembered).max(self.memo.mark.term)",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "hand_over_in_the_same_term",
+        rules: &[7],
+        breaks: "a hand-over does not raise the term",
+        edits: &[edit(RENEWAL, ["leader.mark.term = ", "reign.term.next()", ";"], "reign.term")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "timeline_is_not_reserved",
+        rules: &[31],
+        breaks: "a reign promotes to a timeline that another reign may own",
+        edits: &[edit(
+            TAKEOVER,
+            ["timeline: ", "before.timeline.max(newest).max(recorded.unwrap_or_default()).next()", ","],
+            "before.timeline.max(newest).max(recorded.unwrap_or_default())",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "serves_before_the_history_is_recorded",
+        rules: &[14],
+        breaks: "the address is attached before the history row is in the store",
+        edits: &[
+            edit(FACES, ["|| reign.lost || ", "!reign.leader.serving || reign.history.is_some()", " {"], "false"),
+            edit(PROMOTION, ["if ", "reign.leader.serving && reign.history.is_none()", " {"], "true"),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "names_before_the_history_is_recorded",
+        rules: &[14],
+        breaks: "a standby is named before the history row of the reign is in the store",
+        edits: &[
+            edit("odoo-ha-core/src/machine/sync_change.rs", ["if ", "!history_is_recorded", " {"], "false"),
+            edit(PROMOTION, ["if ", "reign.leader.serving && reign.history.is_none()", " {"], "true"),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "failed_winner_is_not_excluded",
+        rules: &[17],
+        breaks: "a winner that could not promote does not stand back",
+        edits: &[edit(PROMOTION, ["", "reign.excluded.insert(self.config.me.clone());", ""], "")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "hands_over_before_the_target_has_the_end",
+        rules: &[40],
+        breaks: "leadership is handed over though the target lacks the shutdown checkpoint",
+        edits: &[
+            edit(
+                HAND_OVER,
+                ["if ", "has_it && settled && self.store_is_usable()", " {"],
+                "settled && self.store_is_usable() && (has_it || true)",
+            ),
+            edit(
+                FOLLOWING,
+                ["", "database.state == DatabaseState::Standby && database.lsn >= *shutdown && !leader.serving", ""],
+                "database.state == DatabaseState::Standby && shutdown.0 > 0 && !leader.serving",
+            ),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "hands_over_without_stopping",
+        rules: &[40],
+        breaks: "leadership is handed over while the old leader's database runs",
+        edits: &[edit(
+            HAND_OVER,
+            [
+                "if self.faces.are_down() {\n                    ",
+                "self.hand_over_step(Step::Stopping);\n                    return true;",
+                "",
+            ],
+            "let (now, target) = (self.now, hand_over.target.clone());\n\
+                 let shutdown = self.database.as_ref().map_or(Lsn(0), |database| database.lsn);\n\
+                 self.hand_over_step(Step::Announcing { shutdown, since: now });\n\
+                 if let Some(reign) = &mut self.reign {\n\
+                 reign.plan = Some(PlannedHandOver { target, shutdown: Some(shutdown) });\n\
+                 reign.next_renewal = now;\n\
+                 }\n\
+                 return true;",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "shutdown_that_hangs_is_waited_for",
+        rules: &[40],
+        breaks: "a fast shutdown that does not end is never called off",
+        edits: &[edit(HAND_OVER, ["", "self.hand_over_step(Step::Aborting);", ""], "")],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "released_before_the_database_has_stopped",
+        rules: &[10, 37],
+        breaks: "leadership is vacant while the database still runs as primary",
+        edits: &[edit(
+            "odoo-ha-core/src/machine/giving_up.rs",
+            ["self.take_down(&giving_up);\n            ", "return false;", ""],
+            "",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "released_before_the_address_is_down",
+        rules: &[10],
+        breaks: "leadership is vacant while the address may still be here",
+        edits: &[edit(
+            "odoo-ha-core/src/machine/giving_up.rs",
+            ["if ", "!self.faces.are_down() || not_before > self.now", " {"],
+            "false && not_before > self.now",
+        )],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "promotion_has_no_bound",
+        rules: &[37],
+        breaks: "a leader that cannot promote renews for ever",
+        edits: &[
+            edit(PROMOTION, ["if ", "self.now.since(reign.began) > self.config.timing.promote_timeout", " {"], "false"),
+            edit(PROMOTION, ["if ", "hopeless && matches!(self.state, State::Promoting)", " {"], "false && hopeless"),
+        ],
+        caught: Catch::Situation("TODO"),
+    },
+    Mutant {
+        name: "promotes_before_the_term_is_durable",
+        rules: &[34],
+        breaks: "the database is promoted before the right to do so is durable beside the data",
+        edits: &[edit(PROMOTION, ["if ", "self.memo.led != term", " {\n            self.memo_wanted.led"], "false")],
+        caught: Catch::Situation("TODO"),
+    },
+];
