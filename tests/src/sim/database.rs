@@ -34,6 +34,8 @@ pub struct Database {
     pub hung: bool,
     /// A fast shutdown does not end in time.
     pub slow_shutdown: bool,
+    /// It says "saved" before anybody else has it, whatever it was told to wait for.
+    pub hasty: bool,
 }
 
 impl Database {
@@ -52,6 +54,7 @@ impl Database {
             was_primary: false,
             hung: false,
             slow_shutdown: false,
+            hasty: false,
         }
     }
 

@@ -67,7 +67,7 @@ impl World {
     pub(super) fn look_at_promises(&mut self) {
         let leads = |node: &Node| {
             node.database.state == DatabaseState::Primary
-                && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
+                && node.machine.as_ref().is_some_and(|m| m.state() == StateName::Leading)
         };
         // An older one may still run for a while (protocol rule 42): it reads what is stale, and nothing of it is promised.
         let leading = self.nodes.iter().filter(|(_, node)| leads(node));

@@ -89,6 +89,7 @@ impl World {
                     && standby.log.get(index) == database.log.get(index)
             };
             let enough = match &database.synchronous {
+                _ if database.hasty => true,
                 SynchronousStandbys::Nobody => true,
                 SynchronousStandbys::AllOf(names) => names.iter().all(flushed),
                 SynchronousStandbys::AnyOf { k, names } => {
