@@ -66,6 +66,11 @@ fn states_and_transitions_are_the_machine_s() {
 }
 
 #[test]
+fn the_mutants_are_those_that_are_tried() {
+    hold("docs/testing.md", "mutants", &odoo_ha_tests::mutants::table());
+}
+
+#[test]
 fn the_embedding_in_the_readme_is_the_example() {
     let example = read("odoo-ha-examples/examples/embedding.rs");
     hold("README.md", "embedding", &format!("```rust\n{example}```\n"));

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         .collect();
     if args.list {
         for mutant in &chosen {
-            println!("{:45} {:8} {}", mutant.name, rules(mutant), mutant.breaks);
+            println!("{:45} {:8} {}", mutant.name, mutant.rules(), mutant.breaks);
         }
         return ExitCode::SUCCESS;
     }
@@ -118,10 +118,6 @@ fn side_by_side<T: Copy + Sync, R: Send>(threads: usize, things: &[T], work: imp
     done.into_iter().filter_map(|(at, result)| things.get(at).map(|thing| (*thing, result))).collect()
 }
 
-fn rules(mutant: &Mutant) -> String {
-    mutant.rules.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
-}
-
 /// Whether a mutant was caught as it is to be, and that in a line.
 fn verdict(mutant: &Mutant, trial: &Trial) -> (bool, String) {
     let (caught, what) = match (&trial.finding, mutant.caught) {
@@ -135,6 +131,6 @@ fn verdict(mutant: &Mutant, trial: &Trial) -> (bool, String) {
         (Finding::Test(name), _) => (true, format!("the test {name}")),
         (Finding::Other(why), _) => (false, format!("SOMETHING ELSE: {why}")),
     };
-    let line = format!("{:45} rule {:8} {what}, {:.1} s", mutant.name, rules(mutant), trial.took.as_secs_f64());
+    let line = format!("{:45} rule {:8} {what}, {:.1} s", mutant.name, mutant.rules(), trial.took.as_secs_f64());
     (caught, line)
 }

@@ -69,6 +69,27 @@ pub enum Catch {
     Core(&'static str),
 }
 
+impl Mutant {
+    /// The numbers of the rules, for a person.
+    pub fn rules(&self) -> String {
+        self.rules.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The list as a table of Markdown.
+pub fn table() -> String {
+    let mut table = String::from("| mutant | rule | what it does wrong | caught by |\n|---|---|---|---|\n");
+    for mutant in all() {
+        let caught = match mutant.caught {
+            Catch::Seeds { profile, seeds, by } => format!("{} within {seeds} seeds of `{profile}`", by.join(", or ")),
+            Catch::Situation(name) => format!("situation `{name}`"),
+            Catch::Core(name) => format!("test `{name}`"),
+        };
+        table.push_str(&format!("| `{}` | {} | {} | {caught} |\n", mutant.name, mutant.rules(), mutant.breaks));
+    }
+    table
+}
+
 /// All mutants.
 pub fn all() -> Vec<&'static Mutant> {
     [
