@@ -30,6 +30,11 @@ pub(super) struct AddressIsSafe {
     unbelieved: BTreeMap<MemberId, Duration>,
 }
 
+/// An agent that has left is a process that is gone, and its address with it.
+fn has_left(node: &Node) -> bool {
+    node.machine.as_ref().is_some_and(|machine| machine.status().state == StateName::Stopped)
+}
+
 impl AddressIsSafe {
     fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
         let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
@@ -37,9 +42,8 @@ impl AddressIsSafe {
         if at_once && world.now - since <= TAKEN_DOWN {
             return None;
         }
-        // An agent that has left is a process that is gone, and its address with it.
-        let left = node.machine.as_ref().is_some_and(|machine| machine.status().state == StateName::Stopped);
-        (!left).then(|| format!("the address is on {name}, which believes until {until:?}, frozen: {}", node.frozen))
+        (!has_left(node))
+            .then(|| format!("the address is on {name}, which believes until {until:?}, frozen: {}", node.frozen))
     }
 
     fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
@@ -56,7 +60,7 @@ impl AddressIsSafe {
             return None;
         }
         let since = *self.without.entry(name.clone()).or_insert(world.now);
-        let long = world.now - since > NOTICED;
+        let long = world.now - since > NOTICED && !has_left(node);
         long.then(|| format!("the address is on {name}, whose database is {:?}", node.database.state))
     }
 }

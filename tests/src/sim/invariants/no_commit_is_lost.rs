@@ -4,7 +4,6 @@
 //! acknowledged by one of an older term that the newest lacks. Neither the store nor a machine is asked. What was acknowledged in asynchronous
 //! mode is no promise, nor is what an operator accepted to lose in words.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use odoo_ha_core::database::DatabaseState;
@@ -32,9 +31,17 @@ impl NoCommitIsLost {
         if database.state != DatabaseState::Primary || database.term != *term || world.promised.is_empty() {
             return None;
         }
-        let has: BTreeSet<u64> = database.log.iter().map(|(_, id)| *id).collect();
-        let lost = world.promised.iter().filter(|id| !has.contains(id)).count();
-        let first = world.promised.iter().find(|id| !has.contains(id))?;
+        // Clients' records are numbered from 1 on: a list of marks is quicker than a set.
+        let most = world.promised.last().copied().unwrap_or(0);
+        let mut has = vec![false; most as usize + 1];
+        for (_, id) in &database.log {
+            if let Some(mark) = has.get_mut(*id as usize) {
+                *mark = true;
+            }
+        }
+        let mut lost = world.promised.iter().filter(|id| !has[**id as usize]);
+        let first = lost.next()?;
+        let lost = 1 + lost.count();
         Some(format!("{name} is primary in term {term} and lacks {lost} acknowledged commits, {first} first"))
     }
 }
