@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::state::State;
-use super::{Machine, Status};
+use super::{Machine, StateName, Status};
 use crate::database::SynchronousStandbys;
 use crate::lsn::Timeline;
 use crate::time::Moment;
@@ -57,6 +57,11 @@ impl Machine {
     pub fn leads_until(&self) -> Option<Moment> {
         let leads = !matches!(self.state, State::Stopped);
         self.reign.as_ref().filter(|_| leads).map(super::reign::Reign::belief_ends)
+    }
+
+    /// What it is doing: the same as in [`status`](Self::status), without a copy of everything else.
+    pub fn state(&self) -> StateName {
+        self.state.name()
     }
 
     /// A picture of it.

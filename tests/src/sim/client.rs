@@ -7,7 +7,7 @@ use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::ElectionRule;
 
 use super::World;
-use super::deed::Deed;
+use super::fact::Fact;
 
 /// How many there are. One that waits does nothing else, so that many appends are under way at most.
 const CLIENTS: usize = 4;
@@ -30,7 +30,7 @@ pub(super) struct Clients {
 impl World {
     /// Databases acknowledge what may be acknowledged.
     pub(super) fn acknowledge(&mut self) {
-        self.records.refresh(&self.store, &mut self.deeds);
+        self.records.refresh(&self.store, &mut self.facts);
         let record = self.records.sync.as_ref();
         let kept = record.is_some_and(|record| record.rule == ElectionRule::Synchronous);
         if !kept && !self.promised.is_empty() {
@@ -54,6 +54,7 @@ impl World {
                     && standby.log.get(index) == database.log.get(index)
             };
             let enough = match &database.synchronous {
+                _ if database.hasty => true,
                 SynchronousStandbys::Nobody => true,
                 SynchronousStandbys::AllOf(names) => names.iter().all(flushed),
                 SynchronousStandbys::AnyOf { k, names } => {
@@ -83,7 +84,7 @@ impl World {
                     self.history.unknown();
                 }
             }
-            self.deeds.push(Deed::Acknowledged { on, index, id });
+            self.facts.push(Fact::Acknowledged { on, index, id });
         }
         if self.writing {
             self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);

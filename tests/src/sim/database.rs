@@ -9,7 +9,7 @@ use odoo_ha_core::term::Term;
 
 /// What left the data worthless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum HalfWay {
     /// A rewind that did not end.
     Rewind,
     /// A copy that did not end.
@@ -44,7 +44,9 @@ pub struct Database {
     /// A fast shutdown does not end in time.
     pub slow_shutdown: bool,
     /// The data are worthless.
-    pub broken: Option<Broken>,
+    pub broken: Option<HalfWay>,
+    /// It says "saved" before anybody else has it, whatever it was told to wait for.
+    pub hasty: bool,
 }
 
 impl Database {
@@ -64,6 +66,7 @@ impl Database {
             hung: false,
             slow_shutdown: false,
             broken: None,
+            hasty: false,
         }
     }
 

@@ -20,7 +20,7 @@ impl World {
     /// is a violation.
     pub fn heals_within(&mut self, bound: Duration) -> Option<Duration> {
         let began = self.now;
-        if self.run_while_not(bound, |world| world.whole() && world.all_stream()) {
+        if self.reach(bound, |world| world.whole() && world.all_stream()) {
             self.read_at_last();
             return Some(self.now - began);
         }
@@ -33,12 +33,12 @@ impl World {
     pub fn all_stream(&self) -> bool {
         let Some(leader) = self.leader() else { return false };
         self.nodes.iter().all(|(name, node)| {
-            *name == leader || node.database.streaming && node.database.upstream.as_ref() == Some(&leader)
+            node.gone || *name == leader || node.database.streaming && node.database.upstream.as_ref() == Some(&leader)
         })
     }
 
     /// When all is well every client reads once more: what was acknowledged is there.
-    fn read_at_last(&mut self) {
+    pub(super) fn read_at_last(&mut self) {
         if let Some(leader) = self.leader() {
             self.read_now(&leader);
         }

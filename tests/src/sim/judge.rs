@@ -6,7 +6,7 @@ use odoo_ha_core::database::DatabaseOrder;
 use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
 
-use super::deed::Deed;
+use super::fact::Fact;
 use super::glimpse::Glimpse;
 use super::invariants::{self, Invariant};
 use super::{Violation, World};
@@ -42,7 +42,7 @@ impl Judge {
                 glimpse.grow(node);
             } else {
                 let before = std::mem::replace(glimpse, Glimpse::of(node));
-                world.deeds.push(Deed::NodeChanged { member: name.clone(), before });
+                world.facts.push(Fact::NodeChanged { member: name.clone(), before });
             }
         }
     }
@@ -52,9 +52,9 @@ impl World {
     /// Looks for what must never be.
     pub fn look(&mut self) {
         let mut judge = std::mem::take(&mut self.judge);
-        self.records.refresh(&self.store, &mut self.deeds);
+        self.records.refresh(&self.store, &mut self.facts);
         judge.compare(self);
-        if !self.deeds.is_empty() {
+        if !self.facts.is_empty() {
             self.forgive_what_is_accepted();
         }
         for invariant in &mut judge.invariants {
@@ -62,7 +62,7 @@ impl World {
                 self.violate(invariant.name(), text);
             }
         }
-        self.deeds.clear();
+        self.facts.clear();
         self.judge = judge;
     }
 
@@ -75,20 +75,20 @@ impl World {
             _ => true,
         };
         if noted {
-            self.deeds.push(Deed::Ordered { member: member.clone(), order: order.clone(), accepted });
+            self.facts.push(Fact::Ordered { member: member.clone(), order: order.clone(), accepted });
         }
     }
 
     /// What an operator accepts to lose with a failover by force is nobody's promise any more.
     fn forgive_what_is_accepted(&mut self) {
-        for index in 0..self.deeds.len() {
-            match &self.deeds[index] {
-                Deed::LeaderWritten { before } => {
+        for index in 0..self.facts.len() {
+            match &self.facts[index] {
+                Fact::LeaderWritten { before } => {
                     if let Some(term) = self.records.taken_with_loss(before.as_ref()) {
                         self.loss_accepted = Some(term);
                     }
                 }
-                Deed::NodeChanged { member, before } => {
+                Fact::NodeChanged { member, before } => {
                     let Some(node) = self.nodes.get(member) else { continue };
                     if before.became_primary(node) && Some(node.database.term) == self.loss_accepted {
                         let has: BTreeSet<u64> = node.database.log.iter().map(|(_, id)| *id).collect();

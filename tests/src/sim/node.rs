@@ -47,7 +47,40 @@ pub struct Node {
     pub clock_ppm: i64,
     /// The agent dies right after so many more actions were done, before it hears of the last; it is started again after the time.
     pub dies_after: Option<(u32, Duration)>,
+    /// It left for good.
+    pub gone: bool,
     pub(super) waiting: Vec<Input>,
     pub(super) running: Option<CallId>,
     pub(super) watching: bool,
+}
+
+impl Node {
+    /// A node where nothing runs and nothing is wrong.
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            machine: None,
+            incarnation: 0,
+            memo: Memo::default(),
+            database: Database::absent(),
+            address: false,
+            frozen: false,
+            cut_from_store: false,
+            cut_from_peers: false,
+            watchdog: None,
+            promotion_fails: false,
+            start_fails: false,
+            slow_attach: Duration::ZERO,
+            reads_fail: false,
+            memo_fails: false,
+            watch_stalled_until: Duration::ZERO,
+            slow_store: Duration::ZERO,
+            clock_ppm: 0,
+            dies_after: None,
+            gone: false,
+            waiting: Vec::new(),
+            running: None,
+            watching: false,
+        }
+    }
 }

@@ -112,6 +112,7 @@ impl World {
     /// A commit arrives at the store.
     pub(super) fn write_to_store(&mut self, commit: &Commit) -> Outcome {
         let (committed, revision, changes) = self.store.commit(commit, self.now)?;
+        self.note_commit(commit);
         self.tell_watchers(revision, &changes);
         Ok(Answer::Committed(committed))
     }

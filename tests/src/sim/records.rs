@@ -9,7 +9,7 @@ use odoo_ha_core::records::{
 use odoo_ha_core::store::Key;
 use odoo_ha_core::term::Term;
 
-use super::deed::Deed;
+use super::fact::Fact;
 use super::store::Store;
 
 /// What the store holds, as the judges read it. A record that cannot be read is not there.
@@ -32,25 +32,25 @@ pub struct Records {
 
 impl Records {
     /// Reads what has changed, and says so.
-    pub fn refresh(&mut self, store: &Store, deeds: &mut Vec<Deed>) {
+    pub fn refresh(&mut self, store: &Store, facts: &mut Vec<Fact>) {
         if store.revision() == self.revision {
             return;
         }
         if store.revision() < self.revision {
-            deeds.push(Deed::StoreForgot);
+            facts.push(Fact::StoreForgot);
         }
         self.revision = store.revision();
         let gone: Vec<Key> = self.raw.keys().filter(|key| !store.entries().contains_key(*key)).cloned().collect();
         for key in gone {
             self.raw.remove(&key);
-            self.take(&key, &[], deeds);
+            self.take(&key, &[], facts);
         }
         for (key, entry) in store.entries() {
             if key.as_str().starts_with("members/") || self.raw.get(key).is_some_and(|raw| *raw == entry.value) {
                 continue;
             }
             self.raw.insert(key.clone(), entry.value.clone());
-            self.take(key, &entry.value, deeds);
+            self.take(key, &entry.value, facts);
         }
     }
 
@@ -63,12 +63,12 @@ impl Records {
         (taken && accepted && request.outcome == RequestOutcome::Done).then_some(now.mark.term)
     }
 
-    fn take(&mut self, key: &Key, bytes: &[u8], deeds: &mut Vec<Deed>) {
+    fn take(&mut self, key: &Key, bytes: &[u8], facts: &mut Vec<Fact>) {
         match key.as_str() {
             "leader" => {
-                deeds.push(Deed::LeaderWritten { before: std::mem::replace(&mut self.leader, read(key, bytes)) })
+                facts.push(Fact::LeaderWritten { before: std::mem::replace(&mut self.leader, read(key, bytes)) })
             }
-            "sync" => deeds.push(Deed::SyncWritten { before: std::mem::replace(&mut self.sync, read(key, bytes)) }),
+            "sync" => facts.push(Fact::SyncWritten { before: std::mem::replace(&mut self.sync, read(key, bytes)) }),
             "cluster" => self.system_id = read::<ClusterRecord>(key, bytes).map(|record| record.system_id),
             "request" => {
                 self.request = read(key, bytes);
@@ -81,7 +81,7 @@ impl Records {
                 match read(key, bytes) {
                     Some(vote) => {
                         self.votes.insert(member.clone(), vote);
-                        deeds.push(Deed::Voted { member });
+                        facts.push(Fact::Voted { member });
                     }
                     None => {
                         self.votes.remove(&member);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::event::{Event, EventKind};
-use odoo_ha_core::machine::{Action, AddressFacts, Command, Config, Input, Machine, Memo, StateName};
-use odoo_ha_core::member::{ClusterId, MemberId};
+use odoo_ha_core::machine::{Action, AddressFacts, Command, Config, Input, Machine, StateName};
+use odoo_ha_core::member::{ClusterId, MemberId, Tags};
 use odoo_ha_core::policy::{SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
 use odoo_ha_core::store::{Change, Commit, Revision};
@@ -14,9 +14,9 @@ use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 
 use super::client::Clients;
-use super::deed::Deed;
+use super::fact::Fact;
 use super::judge::Judge;
-use super::{Answerless, Database, History, Node, Records, Store, Violation};
+use super::{Answerless, History, Node, Records, Store, Violation};
 
 /// What is on its way.
 pub(super) enum Happening {
@@ -60,7 +60,7 @@ pub struct World {
     /// The store's records, as the judges read them.
     pub records: Records,
     pub(super) clients: Clients,
-    pub(super) deeds: Vec<Deed>,
+    pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
     /// The last term that was taken by force, and what is lost by it accepted.
     pub(super) loss_accepted: Option<Term>,
@@ -71,6 +71,11 @@ pub struct World {
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
+    /// Members that are on their way out for good.
+    pub removals: BTreeSet<MemberId>,
+    /// What was done to the world and to the store, for a person; `None`: nobody asks.
+    pub tale: Option<Vec<(Duration, String)>>,
+    pub(super) last_lines: [String; 2],
     /// Agents that a watchdog killed are started again after this.
     pub supervised: Option<Duration>,
     pub(super) wakes: BTreeMap<MemberId, Duration>,
@@ -79,6 +84,12 @@ pub struct World {
 
 /// How often what moves by itself is moved.
 const TICK: Duration = Duration::from_millis(5);
+
+/// When every world begins.
+pub(super) const BEGIN: Duration = Duration::from_secs(1000);
+
+/// So many members a world may have.
+pub const MOST_MEMBERS: usize = 7;
 
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
@@ -94,19 +105,19 @@ impl World {
     /// The same with other configurations.
     pub fn with(members: usize, seed: u64, change: impl Fn(&mut Config)) -> Self {
         let mut world = Self {
-            now: Duration::from_secs(1000),
+            now: BEGIN,
             store: Store::default(),
             nodes: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             promised: BTreeSet::new(),
-            last_acknowledged: Duration::from_secs(1000),
+            last_acknowledged: BEGIN,
             longest_gap: Duration::ZERO,
             writing: true,
             direct_writers: false,
             history: History::default(),
             records: Records::default(),
             clients: Clients::default(),
-            deeds: Vec::new(),
+            facts: Vec::new(),
             judge: Judge::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
@@ -118,6 +129,9 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
+            removals: BTreeSet::new(),
+            tale: None,
+            last_lines: Default::default(),
             supervised: None,
             wakes: BTreeMap::new(),
             ticks: false,
@@ -132,34 +146,37 @@ impl World {
             config.watchdog = Some(Duration::from_millis(600));
             change(&mut config);
             config.check().expect("a test's configuration is sound");
-            let node = Node {
-                config,
-                machine: None,
-                incarnation: 0,
-                memo: Memo::default(),
-                database: Database::absent(),
-                address: false,
-                frozen: false,
-                cut_from_store: false,
-                cut_from_peers: false,
-                watchdog: None,
-                promotion_fails: false,
-                start_fails: false,
-                slow_attach: Duration::ZERO,
-                reads_fail: false,
-                memo_fails: false,
-                watch_stalled_until: Duration::ZERO,
-                slow_store: Duration::ZERO,
-                clock_ppm: 0,
-                dies_after: None,
-                waiting: Vec::new(),
-                running: None,
-                watching: false,
-            };
-            world.nodes.insert(name.clone(), node);
+            world.nodes.insert(name.clone(), Node::new(config));
             world.start_agent(&name);
         }
         world
+    }
+
+    /// A new member joins while the world runs, configured as the others are, without data. One that had left may come back so.
+    pub fn add_node(&mut self, name: &MemberId) {
+        let Some(mut config) = self.nodes.values().find(|node| !node.gone).map(|node| node.config.clone()) else {
+            return;
+        };
+        config.me = name.clone();
+        config.endpoint = Endpoint { host: name.to_string(), port: 5432 };
+        config.tags = Tags::default();
+        let lives = self.nodes.get(name).map_or(0, |node| node.incarnation);
+        let node = Node { incarnation: lives, ..Node::new(config) };
+        self.nodes.insert(name.clone(), node);
+        self.start_agent(name);
+    }
+
+    /// A member's host is gone for good, with its data.
+    pub(super) fn remove_node(&mut self, name: &MemberId) {
+        self.kill_agent(name);
+        self.wakes.remove(name);
+        self.restarts.remove(name);
+        self.pending.retain(|(on, _, _)| on != name);
+        let node = self.node_mut(name);
+        let config = node.config.clone();
+        // What is on its way to the old host finds nobody.
+        let incarnation = node.incarnation + 1;
+        *node = Node { incarnation, gone: true, ..Node::new(config) };
     }
 
     /// A member.
@@ -327,14 +344,14 @@ impl World {
                 node.address
                     && !node.frozen
                     && node.database.state == DatabaseState::Primary
-                    && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
+                    && node.machine.as_ref().is_some_and(|m| m.state() == StateName::Leading)
             })
             .map(|(name, _)| name.clone())
     }
 
     /// The state of a member's machine.
     pub fn state(&self, name: &MemberId) -> Option<StateName> {
-        self.node(name).machine.as_ref().map(|machine| machine.status().state)
+        self.node(name).machine.as_ref().map(|machine| machine.state())
     }
 
     /// Everybody else streams from the leader, and (synchronous) is waited for.
@@ -346,6 +363,7 @@ impl World {
         self.nodes.iter().all(|(name, node)| {
             let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
             *name == leader
+                || node.gone
                 || (node.database.streaming
                     && says
                     && node.database.upstream.as_ref() == Some(&leader)
@@ -376,10 +394,28 @@ impl World {
         }
     }
 
-    /// Lets time pass until something holds, for so long at most; says whether it does.
-    pub fn run_while_not(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+    /// Lets time pass until something holds, or the limit is over. Returns whether it holds.
+    pub fn reach(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let until = self.now + limit;
         self.run_to(until, holds)
+    }
+
+    /// How long it lives.
+    pub fn age(&self) -> Duration {
+        self.now.saturating_sub(BEGIN)
+    }
+
+    /// The longest ttl that a member is configured with.
+    pub fn longest_ttl(&self) -> Duration {
+        let present = self.nodes.values().filter(|node| !node.gone);
+        present.map(|node| node.config.timing.ttl).max().unwrap_or_default()
+    }
+
+    /// Writes down what was done, for a person.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(tale) = &mut self.tale {
+            tale.push((self.now, what()));
+        }
     }
 
     fn run_to(&mut self, until: Duration, holds: impl Fn(&Self) -> bool) -> bool {
@@ -493,7 +529,7 @@ impl World {
         }
         for event in events {
             if let EventKind::InvariantBroken { which } = &event.kind {
-                self.deeds.push(Deed::MachineBroke { member: name.clone(), which: which.clone() });
+                self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
             }
             self.events.push((self.now, event));
         }

@@ -12,7 +12,7 @@ use odoo_ha_core::machine::{Machine, Order, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
-use super::super::{Deed, Node, World};
+use super::super::{Fact, Node, World};
 use super::Invariant;
 
 /// An agent that runs takes the address down within this after its database has died or stopped: it looks at its database each second, and a
@@ -32,7 +32,7 @@ pub(super) struct AddressIsSafe {
 
 /// An agent that has left is a process that is gone, and its address with it.
 fn has_left(node: &Node) -> bool {
-    node.machine.as_ref().is_some_and(|machine| machine.status().state == StateName::Stopped)
+    node.machine.as_ref().is_some_and(|machine| machine.state() == StateName::Stopped)
 }
 
 impl AddressIsSafe {
@@ -88,8 +88,8 @@ impl Invariant for AddressIsSafe {
                 return Some(text);
             }
         }
-        world.deeds.iter().find_map(|deed| {
-            let Deed::Ordered { member, order: Order::AttachAddress { term }, accepted: true } = deed else {
+        world.facts.iter().find_map(|fact| {
+            let Fact::Ordered { member, order: Order::AttachAddress { term }, accepted: true } = fact else {
                 return None;
             };
             let database = &world.nodes.get(member)?.database;
@@ -109,7 +109,7 @@ mod tests {
     use odoo_ha_core::policy::SyncMode;
     use odoo_ha_core::term::Term;
 
-    use super::super::super::Deed;
+    use super::super::super::Fact;
     use super::super::doctored::{breaks, whole};
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
     fn an_address_that_comes_before_the_promotion_is_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
         let order = Order::AttachAddress { term: Term(1) };
-        world.deeds.push(Deed::Ordered { member: others[0].clone(), order, accepted: true });
+        world.facts.push(Fact::Ordered { member: others[0].clone(), order, accepted: true });
         breaks(&mut world, "address_is_safe");
     }
 }

@@ -8,7 +8,7 @@ use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::{ElectionRule, Origin};
 use odoo_ha_core::term::Term;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// What must be there after the takeover that is under way.
@@ -43,7 +43,7 @@ impl Invariant for AsynchronousLossIsBounded {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if world.deeds.is_empty() {
+        if world.facts.is_empty() {
             return None;
         }
         if world.records.sync.as_ref().is_none_or(|record| record.rule == ElectionRule::Synchronous) {
@@ -52,10 +52,10 @@ impl Invariant for AsynchronousLossIsBounded {
             return None;
         }
         let mut broken = None;
-        for deed in &world.deeds {
-            match deed {
-                Deed::Acknowledged { index, id, .. } => self.told.push((*index, *id)),
-                Deed::LeaderWritten { before: Some(before) } => {
+        for fact in &world.facts {
+            match fact {
+                Fact::Acknowledged { index, id, .. } => self.told.push((*index, *id)),
+                Fact::LeaderWritten { before: Some(before) } => {
                     let Some(now) = &world.records.leader else { continue };
                     if now.mark.term > before.mark.term && now.origin == Origin::Takeover {
                         let winner = now.holder.as_ref().and_then(|holder| world.nodes.get(holder));
@@ -65,7 +65,7 @@ impl Invariant for AsynchronousLossIsBounded {
                         self.floor = (!excused).then_some((now.mark.term, floor));
                     }
                 }
-                Deed::NodeChanged { member, before } => {
+                Fact::NodeChanged { member, before } => {
                     let promoted = world.nodes.get(member).is_some_and(|node| before.became_primary(node));
                     if promoted {
                         broken = broken.or(self.lacks(world, member));

@@ -9,7 +9,7 @@ use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// When each member's right ends, by its own clock.
@@ -27,14 +27,14 @@ impl Invariant for BeliefWithinTheRecord {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut restored = false;
-        for deed in &world.deeds {
-            match deed {
-                Deed::StoreForgot => {
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => {
                     self.ends.clear();
                     self.forgot = true;
                     restored = true;
                 }
-                Deed::LeaderWritten { .. } if !restored => {
+                Fact::LeaderWritten { .. } if !restored => {
                     let Some(record) = &world.records.leader else { continue };
                     let Some(holder) = record.holder.as_ref().filter(|name| world.nodes.contains_key(*name)) else {
                         continue;

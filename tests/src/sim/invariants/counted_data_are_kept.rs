@@ -6,7 +6,7 @@
 use odoo_ha_core::database::DatabaseState;
 
 use super::super::glimpse::Glimpse;
-use super::super::{Deed, Node, World};
+use super::super::{Fact, Node, World};
 use super::Invariant;
 
 /// What is discarded, nobody counts on.
@@ -24,8 +24,8 @@ impl Invariant for CountedDataAreKept {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        world.deeds.iter().find_map(|deed| {
-            let Deed::NodeChanged { member, before } = deed else { return None };
+        world.facts.iter().find_map(|fact| {
+            let Fact::NodeChanged { member, before } = fact else { return None };
             let node = world.nodes.get(member)?;
             if !was_discarded(before, node) {
                 return None;

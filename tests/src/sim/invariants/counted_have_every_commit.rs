@@ -3,7 +3,7 @@
 
 use odoo_ha_core::records::ElectionRule;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// At most n - k of the copies that S counts lack an acknowledged commit. A copy that is gone cannot vote.
@@ -15,13 +15,13 @@ impl Invariant for CountedHaveEveryCommit {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if world.deeds.is_empty() {
+        if world.facts.is_empty() {
             return None;
         }
         let record = world.records.sync.as_ref().filter(|record| record.rule == ElectionRule::Synchronous)?;
         let leader = world.nodes.get(&record.leader)?;
-        world.deeds.iter().find_map(|deed| {
-            let Deed::Acknowledged { on, index, id } = deed else { return None };
+        world.facts.iter().find_map(|fact| {
+            let Fact::Acknowledged { on, index, id } = fact else { return None };
             if *on != record.leader || leader.database.data_id != record.leader_data {
                 return None;
             }
@@ -42,7 +42,7 @@ impl Invariant for CountedHaveEveryCommit {
 mod tests {
     use odoo_ha_core::policy::SyncMode;
 
-    use super::super::super::Deed;
+    use super::super::super::Fact;
     use super::super::doctored::{breaks, whole};
 
     #[test]
@@ -51,7 +51,7 @@ mod tests {
         let database = &mut world.node_mut(&leader).database;
         database.append(1_000_000);
         let index = database.log.len() - 1;
-        world.deeds.push(Deed::Acknowledged { on: leader, index, id: 1_000_000 });
+        world.facts.push(Fact::Acknowledged { on: leader, index, id: 1_000_000 });
         breaks(&mut world, "counted_have_every_commit");
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// Who was told to, and in which life of its agent.
@@ -58,11 +58,11 @@ impl Invariant for FilesAndServicesOnce {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if world.deeds.is_empty() {
+        if world.facts.is_empty() {
             return None;
         }
-        for deed in &world.deeds {
-            if let Deed::Ordered { member, order, accepted: true } = deed
+        for fact in &world.facts {
+            if let Fact::Ordered { member, order, accepted: true } = fact
                 && let Some(node) = world.nodes.get(member)
             {
                 self.ordered(member, order, node.incarnation);
@@ -80,25 +80,25 @@ mod tests {
     use odoo_ha_core::policy::SyncMode;
     use odoo_ha_core::term::Term;
 
-    use super::super::super::Deed;
+    use super::super::super::Fact;
     use super::super::doctored::{breaks, whole};
 
-    fn started(members: &[MemberId], order: &Order) -> Vec<Deed> {
-        let of = |member: &MemberId| Deed::Ordered { member: member.clone(), order: order.clone(), accepted: true };
+    fn started(members: &[MemberId], order: &Order) -> Vec<Fact> {
+        let of = |member: &MemberId| Fact::Ordered { member: member.clone(), order: order.clone(), accepted: true };
         members.iter().map(of).collect()
     }
 
     #[test]
     fn services_on_two_are_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
-        world.deeds = started(&others, &Order::StartServices { term: Term(1) });
+        world.facts = started(&others, &Order::StartServices { term: Term(1) });
         breaks(&mut world, "files_and_services_once");
     }
 
     #[test]
     fn files_that_two_lead_are_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
-        world.deeds = started(&others, &Order::LeadFilestore { term: Term(1) });
+        world.facts = started(&others, &Order::LeadFilestore { term: Term(1) });
         breaks(&mut world, "files_and_services_once");
     }
 }

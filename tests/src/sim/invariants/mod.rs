@@ -64,6 +64,23 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
+/// What holds only while the rates of clocks differ by less than the margin: what hangs on belief. Everything else holds whatever they do.
+const NEED_CLOCKS: &[&str] = &[
+    "one_believes",
+    "one_acknowledges",
+    "address_is_safe",
+    "files_and_services_once",
+    "older_terms_are_refused",
+    super::history::READS_HAVE_WHAT_WAS_ACKNOWLEDGED,
+    super::history::READS_NEVER_GO_BACK,
+    super::healing::HEALS,
+];
+
+/// Whether an invariant holds whatever the clocks do.
+pub fn holds_without_clocks(invariant: &str) -> bool {
+    !NEED_CLOCKS.contains(&invariant)
+}
+
 /// What the tests of the invariants share.
 #[cfg(test)]
 pub(super) mod doctored {

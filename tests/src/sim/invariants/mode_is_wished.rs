@@ -6,7 +6,7 @@ use std::time::Duration;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::ElectionRule;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// A wish that was taken back may still be carried out for so long: an agent was frozen, or a write was late.
@@ -27,8 +27,8 @@ impl Invariant for ModeIsWished {
         if world.nodes.values().any(|node| node.config.policy.sync_mode == SyncMode::Asynchronous) {
             self.wished = Some(world.now);
         }
-        let weakened = world.deeds.iter().any(|deed| {
-            matches!(deed, Deed::SyncWritten { before: Some(before) } if before.rule == ElectionRule::Synchronous)
+        let weakened = world.facts.iter().any(|fact| {
+            matches!(fact, Fact::SyncWritten { before: Some(before) } if before.rule == ElectionRule::Synchronous)
                 && world.records.sync.as_ref().is_some_and(|now| now.rule == ElectionRule::Asynchronous)
         });
         let wished = self.wished.is_some_and(|at| world.now - at <= LINGERS);

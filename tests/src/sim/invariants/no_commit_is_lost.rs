@@ -10,7 +10,7 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// How often all of it is compared again while nothing happens.
@@ -53,9 +53,9 @@ impl Invariant for NoCommitIsLost {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        for deed in &world.deeds {
-            match deed {
-                Deed::NodeChanged { member, before } => {
+        for fact in &world.facts {
+            match fact {
+                Fact::NodeChanged { member, before } => {
                     let Some(node) = world.nodes.get(member).filter(|node| before.became_primary(node)) else {
                         continue;
                     };
@@ -65,7 +65,7 @@ impl Invariant for NoCommitIsLost {
                         broken = broken.or(self.lacks(world));
                     }
                 }
-                Deed::Acknowledged { on, index, id } => {
+                Fact::Acknowledged { on, index, id } => {
                     let Some((term, newest)) = self.newest.as_ref().filter(|(_, newest)| newest != on) else {
                         continue;
                     };
@@ -94,7 +94,7 @@ mod tests {
 
     use odoo_ha_core::policy::SyncMode;
 
-    use super::super::super::Deed;
+    use super::super::super::Fact;
     use super::super::doctored::{breaks, whole};
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         database.append(1_000_000);
         let index = database.log.len() - 1;
         world.promised.insert(1_000_000);
-        world.deeds.push(Deed::Acknowledged { on: others[0].clone(), index, id: 1_000_000 });
+        world.facts.push(Fact::Acknowledged { on: others[0].clone(), index, id: 1_000_000 });
         breaks(&mut world, "no_commit_is_lost");
     }
 }

@@ -8,7 +8,7 @@ use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// The newest term that each receiver has served.
@@ -61,12 +61,12 @@ impl Invariant for OlderTermsAreRefused {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        for deed in &world.deeds {
-            match deed {
-                Deed::StoreForgot => *self = Self::default(),
-                Deed::Ordered { member, order, accepted: true } => broken = broken.or(self.accepted(member, order)),
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => *self = Self::default(),
+                Fact::Ordered { member, order, accepted: true } => broken = broken.or(self.accepted(member, order)),
                 // The disk was lost, and with it what its receiver remembered.
-                Deed::NodeChanged { member, .. } => {
+                Fact::NodeChanged { member, .. } => {
                     if world.nodes.get(member).is_some_and(|node| !node.database.state.has_data()) {
                         self.data.remove(member);
                     }
@@ -84,7 +84,7 @@ mod tests {
     use odoo_ha_core::policy::SyncMode;
     use odoo_ha_core::term::Term;
 
-    use super::super::super::Deed;
+    use super::super::super::Fact;
     use super::super::doctored::{breaks, whole};
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         let (mut world, leader, _) = whole(SyncMode::Synchronous);
         for term in [2, 1] {
             let order = Order::LeadFilestore { term: Term(term) };
-            world.deeds.push(Deed::Ordered { member: leader.clone(), order, accepted: true });
+            world.facts.push(Fact::Ordered { member: leader.clone(), order, accepted: true });
         }
         breaks(&mut world, "older_terms_are_refused");
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// At most one believes.
@@ -50,8 +50,8 @@ impl Invariant for OneBelieves {
 
     fn look(&mut self, world: &World) -> Option<String> {
         self.note_times(world);
-        for deed in &world.deeds {
-            if let (Deed::LeaderWritten { before: Some(before) }, Some(now)) = (deed, &world.records.leader)
+        for fact in &world.facts {
+            if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
                 && before.paused
                 && before.holder != now.holder
             {

@@ -1,7 +1,7 @@
 //! Nothing of another database is promoted or followed (design rule 5; PostgreSQL: the system identifier is drawn at initdb and kept by every
 //! copy).
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// Who becomes primary or streams has the cluster's system identifier.
@@ -14,8 +14,8 @@ impl Invariant for OneDatabase {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let cluster = world.records.system_id?;
-        world.deeds.iter().find_map(|deed| {
-            let Deed::NodeChanged { member, before } = deed else { return None };
+        world.facts.iter().find_map(|fact| {
+            let Fact::NodeChanged { member, before } = fact else { return None };
             let node = world.nodes.get(member)?;
             let began = before.became_primary(node) || (node.database.streaming && !before.streaming);
             let foreign = began && node.database.system_id != Some(cluster);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// Who held which term.
@@ -25,10 +25,10 @@ impl Invariant for PrimariesHaveTheTerm {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        for deed in &world.deeds {
-            match deed {
-                Deed::StoreForgot => self.holder.clear(),
-                Deed::LeaderWritten { .. } => {
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => self.holder.clear(),
+                Fact::LeaderWritten { .. } => {
                     let Some(record) = &world.records.leader else { continue };
                     let Some(holder) = &record.holder else { continue };
                     let term = record.mark.term;
@@ -41,7 +41,7 @@ impl Invariant for PrimariesHaveTheTerm {
                     self.holder.insert(term, holder.clone());
                     self.held.insert((term, holder.clone()));
                 }
-                Deed::NodeChanged { member, before } => {
+                Fact::NodeChanged { member, before } => {
                     let Some(node) = world.nodes.get(member) else { continue };
                     let term = node.database.term;
                     if before.became_primary(node) && !self.held.contains(&(term, member.clone())) {

@@ -3,7 +3,7 @@
 
 use odoo_ha_core::database::DatabaseState;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// Who streams is a beginning of its upstream. The whole log is compared when streaming begins; after that the last record is enough.
@@ -26,8 +26,8 @@ impl Invariant for StreamsItsOwnLog {
                 return Some(format!("{name} streams and its last record at {end} is not its upstream's"));
             }
         }
-        world.deeds.iter().find_map(|deed| {
-            let Deed::NodeChanged { member, before } = deed else { return None };
+        world.facts.iter().find_map(|fact| {
+            let Fact::NodeChanged { member, before } = fact else { return None };
             let node = world.nodes.get(member).filter(|node| node.database.streaming && !before.streaming)?;
             let upstream = world.nodes.get(node.database.upstream.as_ref()?)?;
             let serves = upstream.database.state == DatabaseState::Primary;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use odoo_ha_core::database::SynchronousStandbys;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// After the record says strict, the database is told so within this: the record is written first, and a database that hangs or an agent that is
@@ -31,8 +31,8 @@ impl Invariant for StrictIsNeverAlone {
         if world.now - since <= SOON {
             return None;
         }
-        world.deeds.iter().find_map(|deed| {
-            let Deed::Acknowledged { on, id, .. } = deed else { return None };
+        world.facts.iter().find_map(|fact| {
+            let Fact::Acknowledged { on, id, .. } = fact else { return None };
             let alone = world.nodes.get(on)?.database.synchronous == SynchronousStandbys::Nobody;
             (alone && *on == record.leader).then(|| format!("{on} acknowledges {id} alone"))
         })

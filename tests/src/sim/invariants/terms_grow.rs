@@ -10,7 +10,7 @@ use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::{Mark, Term};
 
 use super::super::glimpse::Glimpse;
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// The newest mark that the store showed, and whose memory may go back.
@@ -44,28 +44,28 @@ impl Invariant for TermsGrow {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        for deed in &world.deeds {
-            match deed {
-                Deed::StoreForgot => {
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => {
                     self.newest = Mark::default();
                     self.sync = Mark::default();
                     self.may_go_back = world.nodes.keys().cloned().collect();
                 }
-                Deed::LeaderWritten { .. } => {
+                Fact::LeaderWritten { .. } => {
                     let Some(record) = &world.records.leader else { continue };
                     if record.mark <= self.newest {
                         broken = Some(format!("the leader record went from {} to {}", self.newest, record.mark));
                     }
                     self.newest = record.mark;
                 }
-                Deed::SyncWritten { .. } => {
+                Fact::SyncWritten { .. } => {
                     let Some(record) = &world.records.sync else { continue };
                     if record.mark <= self.sync {
                         broken = Some(format!("the sync record went from {} to {}", self.sync, record.mark));
                     }
                     self.sync = record.mark;
                 }
-                Deed::NodeChanged { member, before } => {
+                Fact::NodeChanged { member, before } => {
                     broken = broken.or(self.node_changed(world, member, before));
                 }
                 _ => {}

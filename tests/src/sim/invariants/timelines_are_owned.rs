@@ -9,7 +9,7 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// The timeline of a new database.
@@ -28,8 +28,8 @@ impl Invariant for TimelinesAreOwned {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        for deed in &world.deeds {
-            let Deed::NodeChanged { member, before } = deed else { continue };
+        for fact in &world.facts {
+            let Fact::NodeChanged { member, before } = fact else { continue };
             let Some(database) = world.nodes.get(member).map(|node| &node.database) else { continue };
             if database.state != DatabaseState::Primary || before.state == DatabaseState::Primary {
                 continue;

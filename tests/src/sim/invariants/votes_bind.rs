@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use odoo_ha_core::member::{DataId, MemberId};
 use odoo_ha_core::term::Mark;
 
-use super::super::{Deed, World};
+use super::super::{Fact, World};
 use super::Invariant;
 
 /// What was voted, and the newest record of each holder.
@@ -38,20 +38,20 @@ impl Invariant for VotesBind {
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
         let mut restored = false;
-        for deed in &world.deeds {
-            match deed {
-                Deed::StoreForgot => {
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => {
                     restored = true;
                     self.votes.clear();
                     self.newest.clear();
                 }
-                Deed::LeaderWritten { .. } => {
+                Fact::LeaderWritten { .. } => {
                     let Some(record) = &world.records.leader else { continue };
                     if let Some(holder) = &record.holder {
                         self.newest.insert(holder.clone(), record.mark);
                     }
                 }
-                Deed::Voted { member } if !restored => broken = broken.or(self.voted(world, member)),
+                Fact::Voted { member } if !restored => broken = broken.or(self.voted(world, member)),
                 _ => {}
             }
         }

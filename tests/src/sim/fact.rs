@@ -8,7 +8,7 @@ use super::glimpse::Glimpse;
 
 /// One thing that happened. Judges read these instead of looking at everything again.
 #[derive(Clone, Debug)]
-pub enum Deed {
+pub enum Fact {
     /// A database told a client that its record is saved.
     Acknowledged {
         /// Whose database.
