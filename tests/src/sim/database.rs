@@ -7,6 +7,15 @@ use odoo_ha_core::lsn::{Lsn, Timeline};
 use odoo_ha_core::member::{DataId, MemberId, SystemId};
 use odoo_ha_core::term::Term;
 
+/// What left the data worthless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfWay {
+    /// A rewind that did not end.
+    Rewind,
+    /// A copy that did not end.
+    Clone,
+}
+
 /// One member's database.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -34,6 +43,8 @@ pub struct Database {
     pub hung: bool,
     /// A fast shutdown does not end in time.
     pub slow_shutdown: bool,
+    /// The data are worthless.
+    pub broken: Option<HalfWay>,
     /// It says "saved" before anybody else has it, whatever it was told to wait for.
     pub hasty: bool,
 }
@@ -54,6 +65,7 @@ impl Database {
             was_primary: false,
             hung: false,
             slow_shutdown: false,
+            broken: None,
             hasty: false,
         }
     }

@@ -196,8 +196,8 @@ impl World {
                     // One that was frozen past its right holds the socket a moment longer; it believes no more.
                     let believes = holder.machine.as_ref().and_then(odoo_ha_core::machine::Machine::leads_until);
                     if believes.is_some_and(|until| until > self.moment(other)) && !holder.frozen {
-                        let text = format!("at {:?}: {name} attaches the address while {other} still has it", self.now);
-                        self.violations.push(text);
+                        let text = format!("{name} attaches the address while {other} still has it");
+                        self.violate("address_is_safe", text);
                     }
                     failed(ErrorKind::NotReady, "another has it")
                 } else {
@@ -225,6 +225,7 @@ impl World {
             | Order::FollowFilestore { .. }
             | Order::RestFilestore => Ok(Answer::Done),
         };
+        self.note_order(name, &action.order, result.is_ok());
         self.answer(name, incarnation, &action, sent, result);
     }
 
@@ -399,13 +400,6 @@ impl World {
     fn promote(&mut self, name: &MemberId, order: &PromoteOrder) -> Result<Promoted, Failure> {
         if self.node(name).promotion_fails {
             return Err(Failure::new(ErrorKind::Misconfigured, "the disk says no"));
-        }
-        let reused =
-            self.nodes.values().any(|node| {
-                node.database.state == DatabaseState::Primary && node.database.timeline == order.timeline.0
-            }) && self.node(name).database.state != DatabaseState::Primary;
-        if reused {
-            self.violations.push(format!("{name} promotes to timeline {}, which another owns", order.timeline));
         }
         let database = &mut self.node_mut(name).database;
         if order.term < database.term {
