@@ -205,7 +205,7 @@ impl World {
     /// Undoes everything that was broken on one member, and starts its agent if it does not run.
     pub fn mend(&mut self, name: &MemberId) {
         let now = self.now;
-        let leaves = self.removals.contains(name);
+        let leaves = self.removals.contains_key(name);
         self.answerless.remove(name);
         let node = self.node_mut(name);
         node.cut_from_store = false;

@@ -35,6 +35,12 @@ impl World {
         for (at, event) in self.events.iter().rev().take(120).rev() {
             let _ = writeln!(text, "{:9.3} {} term {}: {}", at.as_secs_f64(), event.member, event.term, event.sentence);
         }
+        text + &self.standing()
+    }
+
+    /// How each member stands, for a person.
+    pub fn standing(&self) -> String {
+        let mut text = String::new();
         for (name, node) in &self.nodes {
             let status = node.machine.as_ref().map(odoo_ha_core::machine::Machine::status);
             let _ = writeln!(

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use odoo_ha_core::machine::{CallId, Config, Input, Machine, Memo};
 
+use odoo_ha_core::store::{Change, Revision};
+
 use super::Database;
 
 /// One member: its agent, its database, what it remembers, and how the world treats it.
@@ -52,6 +54,8 @@ pub struct Node {
     pub(super) waiting: Vec<Input>,
     pub(super) running: Option<CallId>,
     pub(super) watching: bool,
+    /// What changed since a read that has not been answered yet: a watch begins with its answer, and from its revision on.
+    pub(super) missed: Option<Vec<(Revision, Vec<Change>)>>,
 }
 
 impl Node {
@@ -81,6 +85,7 @@ impl Node {
             waiting: Vec::new(),
             running: None,
             watching: false,
+            missed: None,
         }
     }
 }

@@ -148,7 +148,9 @@ impl World {
         match wish {
             Wish::Switchover(on, target) => self.request(on, RequestKind::Switchover { target: target.clone() }),
             Wish::Failover(on, target, accept_data_loss) => {
-                self.request(on, RequestKind::Failover { target: target.clone(), accept_data_loss: *accept_data_loss });
+                self.switch_off_paused_leader(target);
+                let kind = RequestKind::Failover { target: target.clone(), accept_data_loss: *accept_data_loss };
+                self.request(on, kind);
             }
             Wish::Pause(on) => self.request(on, RequestKind::Pause),
             Wish::Resume(on) => self.request(on, RequestKind::Resume),
@@ -171,11 +173,22 @@ impl World {
                 self.command(whom, Command::Shutdown { stop_database: *stop_database });
             }
             Wish::Remove(whom) => {
-                self.removals.insert(whom.clone());
+                self.removals.insert(whom.clone(), self.node(whom).incarnation);
                 self.command(whom, Command::Shutdown { stop_database: true });
             }
             Wish::Add(whom) => self.add_node(whom),
             Wish::Recover(whom) => self.command(whom, Command::Recover),
+        }
+    }
+
+    /// A paused leader has no end of its own: before leadership is forced away from it, the operator makes sure that it is off, as
+    /// the library says (protocol rule 5).
+    fn switch_off_paused_leader(&mut self, target: &MemberId) {
+        let holder = self.store.leader_record().filter(|record| record.paused).and_then(|record| record.holder);
+        if let Some(holder) = holder.filter(|holder| holder != target && self.nodes.contains_key(holder)) {
+            self.note(|| format!("the host of {holder} is switched off first, because the cluster is paused"));
+            self.kill_agent(&holder);
+            self.kill_database(&holder);
         }
     }
 
@@ -188,7 +201,12 @@ impl World {
     /// Members that left in order are gone for good, unless the cluster depends on their data: those are brought back, as are those
     /// whose agent died on the way out.
     pub fn finish_removals(&mut self) {
-        for name in self.removals.clone() {
+        for (name, incarnation) in self.removals.clone() {
+            if self.node(&name).incarnation != incarnation {
+                // It was started anew meanwhile, and knows of nothing.
+                self.removals.remove(&name);
+                continue;
+            }
             let state = self.node(&name).machine.as_ref().map(odoo_ha_core::machine::Machine::state);
             if state.is_some_and(|state| state != StateName::Stopped) {
                 continue;

@@ -155,7 +155,10 @@ impl World {
             }
             Order::Read if node.reads_fail => failed(ErrorKind::Unavailable, "refused"),
             Order::Read => {
-                self.node_mut(name).watching = true;
+                let node = self.node_mut(name);
+                if !node.watching {
+                    node.missed = Some(Vec::new());
+                }
                 Ok(Answer::Snapshot(self.store.snapshot()))
             }
             Order::Commit(_) if cut => {

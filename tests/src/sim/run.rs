@@ -177,13 +177,11 @@ impl<'a> Life<'a> {
     /// and nobody need accept a loss for it.
     fn help(&mut self, round: u32, dice: &mut Dice) {
         let Some(world) = &mut self.world else { return };
-        let paused = world.store.leader_record().is_some_and(|record| record.paused);
-        let Some(whom) = world.somebody(dice).filter(|_| paused) else { return };
-        let wish = if round.is_multiple_of(2) {
-            Wish::Resume(whom)
-        } else {
-            Wish::Failover(whom.clone(), dice.pick(&world.present()).cloned().unwrap_or(whom), false)
-        };
+        let Some(record) = world.store.leader_record().filter(|record| record.paused) else { return };
+        let others: Vec<MemberId> =
+            world.present().into_iter().filter(|name| record.holder.as_ref() != Some(name)).collect();
+        let Some(whom) = dice.pick(&others).cloned() else { return };
+        let wish = if round.is_multiple_of(2) { Wish::Resume(whom) } else { Wish::Failover(whom.clone(), whom, false) };
         world.note(|| wish.to_string());
         world.wish(&wish);
     }

@@ -86,7 +86,7 @@ impl World {
         for (at, _, line) in lines.iter().skip(left_out) {
             let _ = writeln!(text, "  {:10.3}  {line}", at.saturating_sub(super::world::BEGIN).as_secs_f64());
         }
-        text
+        text + &self.standing()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::event::{Event, EventKind};
-use odoo_ha_core::machine::{Action, AddressFacts, Command, Config, Input, Machine, StateName};
+use odoo_ha_core::machine::{Action, AddressFacts, Answer, Command, Config, Input, Machine, StateName};
 use odoo_ha_core::member::{ClusterId, MemberId, Tags};
 use odoo_ha_core::policy::{SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
@@ -71,8 +71,8 @@ pub struct World {
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
-    /// Members that are on their way out for good.
-    pub removals: BTreeSet<MemberId>,
+    /// Members that are on their way out for good, and the start of the agent that was told so.
+    pub removals: BTreeMap<MemberId, u64>,
     /// What was done to the world and to the store, for a person; `None`: nobody asks.
     pub tale: Option<Vec<(Duration, String)>>,
     pub(super) last_lines: [String; 2],
@@ -129,7 +129,7 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
-            removals: BTreeSet::new(),
+            removals: BTreeMap::new(),
             tale: None,
             last_lines: Default::default(),
             supervised: None,
@@ -246,6 +246,7 @@ impl World {
         node.address = false;
         node.running = None;
         node.watching = false;
+        node.missed = None;
         node.waiting.clear();
         // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
         let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
@@ -464,7 +465,11 @@ impl World {
         match happening {
             Happening::Input(name, incarnation, input) => {
                 if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                    let begins = matches!(&input, Input::Finished { result: Ok(Answer::Snapshot(_)), .. });
                     self.hand(&name, input);
+                    if begins {
+                        self.begin_watch(&name);
+                    }
                 }
             }
             Happening::Perform(name, incarnation, action, sent) => self.perform(&name, incarnation, action, sent),
@@ -482,12 +487,23 @@ impl World {
                     self.hand(&name, Input::WatchLost);
                 } else if self.node(&name).watching {
                     self.hand(&name, Input::Changed { revision, changes });
+                } else if let Some(missed) = &mut self.node_mut(&name).missed {
+                    missed.push((revision, changes));
                 }
             }
             Happening::Tick => {
                 self.tick();
                 self.after(TICK, Happening::Tick);
             }
+        }
+    }
+
+    /// A read was answered: from now on its reader hears of every change since.
+    fn begin_watch(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.watching = true;
+        for (revision, changes) in node.missed.take().unwrap_or_default() {
+            self.hand(name, Input::Changed { revision, changes });
         }
     }
 
