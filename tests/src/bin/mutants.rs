@@ -22,6 +22,9 @@ struct Args {
     /// Say which there are, and end.
     #[arg(long)]
     list: bool,
+    /// Print the table of the documentation, and end.
+    #[arg(long)]
+    table: bool,
     /// Run so many at once; without it, as many as there are processors.
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
@@ -33,6 +36,10 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|mutant| args.only.is_empty() || args.only.iter().any(|part| mutant.name.contains(part)))
         .collect();
+    if args.table {
+        print!("{}", mutants::table());
+        return ExitCode::SUCCESS;
+    }
     if args.list {
         for mutant in &chosen {
             println!("{:45} {:8} {}", mutant.name, mutant.rules(), mutant.breaks);

@@ -7,7 +7,6 @@ const FACE: &str = "odoo-ha-core/src/machine/faces/face.rs";
 const WATCHDOG: &str = "odoo-ha-core/src/machine/faces/watchdog.rs";
 const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
-const ORDERS: &str = "odoo-ha-core/src/machine/orders.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -24,14 +23,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(FACES, ["None => ", "false", ",\n            Some(end)"], "true"),
             edit(FACES, ["enforced && reached && ", "database.state == DatabaseState::Primary", ""], "true"),
         ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["address_is_safe"] },
     },
     Mutant {
         name: "address_before_the_old_belief_has_ended",
         rules: &[35, 42],
         breaks: "the winner attaches an address that cannot refuse an older term before the old leader's belief has ended",
         edits: &[edit(TAKEOVER, ["reign.not_before = ", "self.others_are_harmless_at()", ";"], "self.now")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_first_winner_cannot_promote"),
     },
     Mutant {
         name: "restarted_winner_does_not_wait",
@@ -42,7 +41,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["let fresh = ", "seen.record.origin == Origin::Takeover && self.memo.alone != seen.record.mark.term", ";"],
             "false",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_winner_agent_restarts"),
     },
     Mutant {
         name: "address_before_the_recovered_log_is_safe",
@@ -53,28 +52,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "database.standbys.get(name).is_some_and(|s| s.streaming && s.flushed >= end)", ""],
             "!name.as_str().is_empty() && end >= crate::lsn::Lsn(0)",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "attach_has_no_latest_begin",
-        rules: &[35],
-        breaks: "an attach may begin when the belief that is left is shorter than it may take",
-        edits: &[
-            edit(
-                FACE,
-                ["let limit = ", "self.reign.as_ref().map(|reign| reign.give_up_at().before(timeout))", ";"],
-                "None::<Moment>",
-            ),
-            edit(FACE, ["&& ", "limit.is_some_and(|at| at > self.now)", " =>"], "true"),
-        ],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "late_attach_is_forgotten",
-        rules: &[35],
-        breaks: "an attach that was called off and happens late is not undone",
-        edits: &[edit(FACE, ["", "self.called_off = Some(call);", ""], "let _ = call;")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("address_waits_for_the_recovered_log::nobody_reads_what_an_admitted_member_may_lack"),
     },
     Mutant {
         name: "address_stays_when_leadership_goes",
@@ -89,18 +67,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "next.lift = Lift::Down;",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "address_is_never_looked_at",
-        rules: &[35],
-        breaks: "the holder does not notice that the address is gone",
-        edits: &[edit(
-            FACE,
-            ["(true, Lift::Up) if ", "next.look_at <= self.now && next.looking.is_none()", " =>"],
-            "false",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["address_is_safe"] },
     },
     Mutant {
         name: "guard_is_fed_beyond_belief",
@@ -111,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "Some(ends.map_or(next, |ends| ends.min(next)))", ""],
             "let _ = (ends, next); Some(self.after(timing.ttl * 4))",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("agent_frozen::the_watchdog_stops_its_database_in_time"),
     },
     Mutant {
         name: "guard_is_not_armed",
@@ -121,19 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(PROMOTION, ["return false;\n        }\n        ", "self.watchdog_is_armed()", "\n    }"], "true"),
             edit(WATCHDOG, ["            ", "self.watchdog_is_armed();", "\n"], ""),
         ],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "guard_is_let_go_while_it_is_primary",
-        rules: &[34],
-        breaks: "the watchdog is disarmed before the database has stopped",
-        edits: &[edit(
-            "odoo-ha-core/src/machine/giving_up.rs",
-            ["if giving_up.stopped.is_none() {\n            ", "self.take_down(&giving_up);", ""],
-            "self.disarm_watchdog();\n\
-             self.take_down(&giving_up);",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("agent_frozen::the_watchdog_stops_its_database_in_time"),
     },
     Mutant {
         name: "primary_without_leadership_runs_on",
@@ -144,13 +99,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "stop", " {\n            self.trouble"],
             "false && stop",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "orders_have_no_latest_begin",
-        rules: &[34],
-        breaks: "a promotion or start may begin after leadership has ended",
-        edits: &[edit(ORDERS, ["", "self.reign.as_ref().map(|reign| reign.give_up_at())", ""], "None")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("resumed_without_the_store::an_unconfirmed_primary_is_stopped"),
     },
 ];

@@ -6,7 +6,6 @@ const REIGN: &str = "odoo-ha-core/src/machine/reign.rs";
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
 const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
-const ORDERS: &str = "odoo-ha-core/src/machine/orders.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
 
@@ -16,21 +15,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[11],
         breaks: "a renewal is counted from when it was answered, not from before it was sent",
         edits: &[edit(RENEWAL, ["reign.confirmed = Some(", "attempt.sent", ");"], "now")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["belief_within_the_record"] },
     },
     Mutant {
         name: "unanswered_renewal_shortens_nothing",
         rules: &[4],
         breaks: "a renewal under way with a shorter ttl does not shorten belief until it is answered",
         edits: &[edit(REIGN, ["        ", "all.fold(ends, Ends::min)", "\n"], "drop(all); ends")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 40, by: &["belief_within_the_record"] },
     },
     Mutant {
         name: "gives_up_at_the_end_of_ttl",
         rules: &[37],
         breaks: "giving up begins when belief has ended, so that the database still runs when others may start",
         edits: &[edit(REIGN, ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"], "belief")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
     },
     Mutant {
         name: "stop_budget_is_nothing",
@@ -41,14 +40,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"],
             "belief.before(timing.clock_margin)",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
     },
     Mutant {
         name: "believes_twice_as_long",
         rules: &[4],
         breaks: "belief outlasts the ttl that the record gives",
         edits: &[edit(REIGN, ["let belief = sent + ", "record.ttl()", ";"], "record.ttl() * 2")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["belief_within_the_record"] },
     },
     Mutant {
         name: "ttl_of_the_own_configuration",
@@ -59,7 +58,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["Some(since + ", "if synchronous && !forced { leader.suspicion() } else { leader.ttl() }", ")"],
             "if synchronous && !forced { self.config.timing.suspicion } else { self.config.timing.ttl }",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["one_believes", "address_is_safe"] },
     },
     Mutant {
         name: "suspicion_survives_a_renewal",
@@ -70,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["self.watched = ", "seen.map(|version| (version, self.now))", ";\n        }\n        if let Some(why)"],
             "seen.map(|version| (version, self.watched.map_or(self.now, |(_, since)| since)))",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["one_believes", "heals", "address_is_safe"] },
     },
     Mutant {
         name: "acts_before_the_renewal_is_answered",
@@ -85,33 +84,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "let _ = reign;",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "two_renewals_under_way",
-        rules: &[10],
-        breaks: "a renewal is sent while the one before is not answered, and that one's fate is forgotten",
-        edits: &[
-            edit(
-                RENEWAL,
-                [
-                    "!reign.lost && ",
-                    "reign.attempts.under_way.is_none()",
-                    " && reign.next_renewal <= self.now);\n        if renews",
-                ],
-                "true",
-            ),
-            edit(
-                RENEWAL,
-                [
-                    "let Some(reign) = &self.reign else { return };\n        if ",
-                    "reign.attempts.under_way.is_some()",
-                    " {\n            return;",
-                ],
-                "false",
-            ),
-        ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("restarted_leader_renews_first::both_died_and_it_comes_back_within_its_right"),
     },
     Mutant {
         name: "lost_leadership_goes_unnoticed",
@@ -122,65 +95,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["} else if seen.record.mark > reign.leader.mark {\n            ", "reign.lost = true;", ""],
             "",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["heals", "one_believes"] },
     },
     Mutant {
         name: "paused_record_is_taken_over",
         rules: &[5],
         breaks: "a leader record that says paused is suspected like any other",
         edits: &[edit(FOLLOWING, ["if ", "leader.paused && !forced", " {\n            return None;"], "false")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "resume_leaves_the_guard_without_an_end",
-        rules: &[5],
-        breaks: "a paused leader resumes while its watchdog has no deadline",
-        edits: &[edit(
-            "odoo-ha-core/src/machine/requests.rs",
-            [
-                "if ",
-                "self.reign.as_ref().is_some_and(|reign| reign.paused && !paused) && !self.watchdog_is_bounded()",
-                " {",
-            ],
-            "false",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("paused_cluster::a_dead_leader_is_not_replaced_until_forced"),
     },
     Mutant {
         name: "asynchronous_suspicion_is_short",
         rules: &[42],
         breaks: "a short suspicion holds in asynchronous mode too, where only the lease keeps two leaders apart",
         edits: &[edit(FOLLOWING, ["Some(since + if ", "synchronous && !forced", " {"], "!forced")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("host_gone::asynchronous_standbys_wait_for_the_ttl_however_short_suspicion_is"),
     },
     Mutant {
         name: "clock_jump_changes_nothing",
         rules: &[36],
         breaks: "after a jump of the wall clock the leader goes on believing in renewals sent before",
         edits: &[edit("odoo-ha-core/src/machine/mod.rs", ["Input::ClockJumped => ", "self.clock_jumped()", ","], "")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("clock_jumped::without_the_store_it_holds_on_for_one_renewal_only"),
     },
     Mutant {
         name: "renewal_from_before_a_jump_confirms",
         rules: &[36],
         breaks: "the answer to a renewal that was sent before the clock jumped confirms leadership",
         edits: &[edit(RENEWAL, ["if ", "reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped)", " {"], "true")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "watched_silence_survives_a_jump",
-        rules: &[36],
-        breaks: "an observer counts the time that its clock jumped over as silence of the leader",
-        edits: &[edit(
-            ORDERS,
-            [
-                "if let Some((version, _)) = self.watched {\n            ",
-                "self.watched = Some((version, self.now));",
-                "",
-            ],
-            "let _ = version;",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("clock_jumped::without_the_store_it_holds_on_for_one_renewal_only"),
     },
     Mutant {
         name: "shorter_ttl_before_the_guard_knows",
@@ -195,10 +138,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "true",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation(
+            "times_changed_at_run_time::a_watchdog_that_heard_of_a_long_life_does_not_outlive_a_short_one",
+        ),
     },
     Mutant {
-        name: "broken_rule_is_not_stepped_down_from",
+        name: "never_gives_up",
         rules: &[34],
         breaks: "a leader whose right has ended does not step down",
         edits: &[edit(
@@ -206,6 +151,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "reign.give_up_at() <= self.now", " {\n            self.give_up(\"leadership could not be renewed"],
             "false",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
     },
 ];

@@ -53,7 +53,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["filter(|live| !live.answered && live.deadline <= now) {\n            ", "live.task.abort();", ""],
             "",
         )],
-        caught: Catch::Core("driver::situations::a_promotion_that_was_answered_while_it_waited_is_never_begun"),
+        caught: Catch::Core("driver::situations::no_answer_is_unknown_but_of_a_read_unavailable"),
     },
     Mutant {
         name: "driver_stop_takes_no_place",
@@ -85,7 +85,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[6, 28],
         breaks: "a memo that is older than the one beside the data replaces it",
         edits: &[edit(MEMO, ["if ", "number < *newest", " {"], "false")],
-        caught: Catch::Core("TODO"),
+        caught: Catch::Core("driver::memo::tests::what_was_written_is_read_by_the_next_start"),
     },
     Mutant {
         name: "driver_ignores_another_s_memo",
@@ -96,6 +96,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["let lock = ", "lock(directory)?", ";"],
             "File::open(directory).map_err(|cause| disk(\"\", directory, cause))?",
         )],
-        caught: Catch::Core("TODO"),
+        caught: Catch::Core("driver::memo::tests::a_second_agent_is_refused_and_told_who_has_it"),
     },
 ];

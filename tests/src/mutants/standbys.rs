@@ -5,7 +5,6 @@ use super::{Catch, Mutant, edit};
 const SYNC_CHANGE: &str = "odoo-ha-core/src/machine/sync_change.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
-const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
 const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
 
@@ -28,7 +27,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
              }\n\
              self.record(SyncDraft::of(sync).with_names(names));",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
         name: "loosened_before_the_record_is_confirmed",
@@ -48,7 +47,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
              }\n\
              }",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
         name: "named_before_the_database_waits",
@@ -63,21 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "self.record(then);",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "barrier_that_failed_counts",
-        rules: &[20],
-        breaks: "a standby is named though the barrier was not reached",
-        edits: &[edit(
-            SYNC_CHANGE,
-            ["if let Some(current) = current {\n            ", "self.record(current);", ""],
-            "match self.reign.as_ref().map(|reign| reign.sync_step.clone()) {\n\
-             Some(SyncStep::Tightening { then }) => self.record(then),\n\
-             _ => self.record(current),\n\
-             }",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
         name: "sync_record_changed_without_the_leader_guard",
@@ -92,7 +77,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "if attempt.sync.is_some() { Vec::new() } else { vec![Guard::Version(Key::leader(), reign.version)] }",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "strict", seeds: 60, by: &["terms_grow", "timelines_are_owned"] },
     },
     Mutant {
         name: "renewal_without_a_guard",
@@ -107,7 +92,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "Vec::new()",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["terms_grow", "one_believes"] },
     },
     Mutant {
         name: "strict_database_waits_for_nobody",
@@ -118,7 +103,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["SynchronousStandbys::Nobody if ", "sync.strict && sync.rule == ElectionRule::Synchronous", " =>"],
             "false",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("strict_never_alone::a_failover_leaves_it_waiting_for_the_old_leader"),
     },
     Mutant {
         name: "promotes_with_an_empty_setting",
@@ -133,67 +118,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "SynchronousStandbys::Nobody",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
         name: "starts_with_an_empty_setting",
         rules: &[20],
         breaks: "the database is started as primary before it waits for the recorded standbys",
         edits: &[edit(PROMOTION, ["synchronous: ", "self.standbys_for_start()", ","], "SynchronousStandbys::Nobody")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "start_forgets_the_change_under_way",
-        rules: &[18, 20],
-        breaks: "a database that starts while a standby is being named does not wait for that one",
-        edits: &[edit(PROMOTION, ["synchronous: ", "self.standbys_for_start()", ","], "self.standbys_by_record()")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "giving_up_empties_the_setting",
-        rules: &[21],
-        breaks: "a leader that gives up releases the commits that still wait",
-        edits: &[edit(
-            LEADING,
-            [
-                "",
-                "self.tell(EventKind::LeadershipGivenUp { reason: reason.clone() }, format!(\"leadership is given up: {reason}\"));",
-                "",
-            ],
-            "if let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
-             let standbys = crate::database::SynchronousStandbys::Nobody;\n\
-             let order = crate::database::SynchronousOrder { term, standbys, barrier: false };\n\
-             let order = crate::database::DatabaseOrder::SetSynchronous(order);\n\
-             self.call(super::Order::Database(order), std::time::Duration::from_secs(1), None);\n\
-             }",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
         name: "read_older_than_an_own_write_is_taken",
         rules: &[18],
         breaks: "a read that an own write has overtaken brings the older sync record back",
         edits: &[edit(CALLS, ["&& ", "mark >= began.mark && mark < known", " {"], "false && mark < known")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "mode_changes_in_the_database_first",
-        rules: &[18],
-        breaks: "on the way to asynchronous mode the database waits for nobody before the record says so",
-        edits: &[edit(
-            SYNC_CHANGE,
-            [
-                "draft = SyncDraft { rule: wanted_rule, names: BTreeMap::new(), k: 0, strict: wanted_strict };\n            }\n            ",
-                "self.record(draft);",
-                "",
-            ],
-            "if draft.names.is_empty() && !draft.strict && let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
-             let order = SynchronousOrder { term, standbys: SynchronousStandbys::Nobody, barrier: false };\n\
-             self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
-             }\n\
-             self.record(draft);",
-        )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("read_overtaken_by_an_own_write::what_was_written_is_not_forgotten"),
     },
     Mutant {
         name: "nosync_member_is_named",
@@ -215,25 +154,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "false",
             ),
         ],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "copy_of_an_older_reign_is_named",
-        rules: &[30],
-        breaks: "a standby is named with the copy that it had before it followed this leader",
-        edits: &[edit(
-            SYNC_CHANGE,
-            ["&& ", "record.data_term == reign.term", ";"],
-            "reign.term > crate::term::Term(0)",
-        )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "own_end_is_published_as_acknowledged",
-        rules: &[30],
-        breaks: "the leader record states the end of the leader's log, not what is known to be acknowledged",
-        edits: &[edit(RENEWAL, ["", "flushed.fold(database.lsn, Lsn::min)", ""], "drop(flushed); database.lsn")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("tags_are_heard::a_nofailover_member_is_never_named_and_never_leads"),
     },
     Mutant {
         name: "counted_data_are_discarded",
@@ -244,13 +165,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if succeeded && wanted && self.store_is_usable() && newer && ", "!self.counted()", " {"],
             "true",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["machines_are_whole", "counted_data_are_kept"] },
     },
     Mutant {
         name: "discards_are_always_allowed",
         rules: &[30],
         breaks: "every order to follow allows the data to be discarded",
         edits: &[edit(FOLLOWING, ["may_discard: ", "self.may_discard", ",\n            reclone"], "true")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "counted_data_are_kept"] },
     },
 ];

@@ -7,9 +7,7 @@ const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
 const ELECTION: &str = "odoo-ha-core/src/machine/election.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const HAND_OVER: &str = "odoo-ha-core/src/machine/hand_over.rs";
-const CANDIDACY: &str = "odoo-ha-core/src/machine/candidacy.rs";
 const FACES: &str = "odoo-ha-core/src/machine/faces/mod.rs";
-const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -25,40 +23,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "vec![Guard::Version(Key::sync(), sync.version)]",
         )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "takeover_not_guarded_by_the_sync_record",
-        rules: &[15],
-        breaks: "leadership is taken by a sync record that was changed meanwhile",
-        edits: &[edit(
-            TAKEOVER,
-            [
-                "let mut guards =\n            ",
-                "vec![Guard::Version(Key::leader(), against.version), Guard::Version(Key::sync(), sync.version)]",
-                ";",
-            ],
-            "vec![Guard::Version(Key::leader(), against.version)]",
-        )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "takeover_not_guarded_by_the_votes",
-        rules: &[15],
-        breaks: "leadership is taken by votes that may have changed",
-        edits: &[edit(
-            TAKEOVER,
-            ["", "guards.push(Guard::Version(Key::vote(member), seen.version));", ""],
-            "let _ = (member, seen);",
-        )],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "winner_does_not_look_at_its_data_again",
-        rules: &[15],
-        breaks: "the winner takes leadership though its data no longer reach its vote",
-        edits: &[edit(CANDIDACY, ["if ", "self.data_reach(&vote)", " {"], "true")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("takeover_lands_late::the_leader_that_renewed_meanwhile_leads_on"),
     },
     Mutant {
         name: "winner_names_every_voter",
@@ -77,14 +42,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "ballots.keys().filter(|member| **member != self.config.me).count() as u32",
             ),
         ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "harsh", seeds: 20, by: &["heals", "no_commit_is_lost"] },
     },
     Mutant {
-        name: "any_k_survives_a_lost_name",
+        name: "old_leader_gets_no_place",
         rules: &[15],
-        breaks: "the winner keeps the other names and counts itself as if it were one of them still",
+        breaks: "the old leader does not take the place of the winner, so nobody is left who could be elected after it",
         edits: &[edit(ELECTION, ["", "names.insert(sync.leader.clone(), data.clone());", ""], "let _ = data;")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation(
+            "acknowledged_commits_survive_two_failovers::the_old_leader_leads_when_the_winner_dies_at_once",
+        ),
     },
     Mutant {
         name: "takeover_in_the_same_term",
@@ -95,14 +62,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["let term = ", "before.mark.term.max(remembered).max(self.memo.mark.term).next()", ";"],
             "before.mark.term.max(remembered).max(self.memo.mark.term)",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["primaries_have_the_term", "terms_grow"] },
     },
     Mutant {
         name: "hand_over_in_the_same_term",
         rules: &[7],
         breaks: "a hand-over does not raise the term",
         edits: &[edit(RENEWAL, ["leader.mark.term = ", "reign.term.next()", ";"], "reign.term")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["primaries_have_the_term", "terms_grow"] },
     },
     Mutant {
         name: "timeline_is_not_reserved",
@@ -113,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["timeline: ", "before.timeline.max(newest).max(recorded.unwrap_or_default()).next()", ","],
             "before.timeline.max(newest).max(recorded.unwrap_or_default())",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("timelines_are_owned::each_reign_has_its_own"),
     },
     Mutant {
         name: "serves_before_the_history_is_recorded",
@@ -123,42 +90,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(FACES, ["|| reign.lost || ", "!reign.leader.serving || reign.history.is_some()", " {"], "false"),
             edit(PROMOTION, ["if ", "reign.leader.serving && reign.history.is_none()", " {"], "true"),
         ],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "names_before_the_history_is_recorded",
-        rules: &[14],
-        breaks: "a standby is named before the history row of the reign is in the store",
-        edits: &[
-            edit("odoo-ha-core/src/machine/sync_change.rs", ["if ", "!history_is_recorded", " {"], "false"),
-            edit(PROMOTION, ["if ", "reign.leader.serving && reign.history.is_none()", " {"], "true"),
-        ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("history_before_users::the_row_is_there_first"),
     },
     Mutant {
         name: "failed_winner_is_not_excluded",
         rules: &[17],
         breaks: "a winner that could not promote does not stand back",
         edits: &[edit(PROMOTION, ["", "reign.excluded.insert(self.config.me.clone());", ""], "")],
-        caught: Catch::Situation("TODO"),
-    },
-    Mutant {
-        name: "hands_over_before_the_target_has_the_end",
-        rules: &[40],
-        breaks: "leadership is handed over though the target lacks the shutdown checkpoint",
-        edits: &[
-            edit(
-                HAND_OVER,
-                ["if ", "has_it && settled && self.store_is_usable()", " {"],
-                "settled && self.store_is_usable() && (has_it || true)",
-            ),
-            edit(
-                FOLLOWING,
-                ["", "database.state == DatabaseState::Standby && database.lsn >= *shutdown && !leader.serving", ""],
-                "database.state == DatabaseState::Standby && shutdown.0 > 0 && !leader.serving",
-            ),
-        ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("winner_cannot_promote::it_stands_back_though_its_agent_restarts"),
     },
     Mutant {
         name: "hands_over_without_stopping",
@@ -180,14 +119,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
                  }\n\
                  return true;",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("switchover::a_shutdown_that_hangs_is_called_off_and_leadership_kept"),
     },
     Mutant {
         name: "shutdown_that_hangs_is_waited_for",
         rules: &[40],
         breaks: "a fast shutdown that does not end is never called off",
         edits: &[edit(HAND_OVER, ["", "self.hand_over_step(Step::Aborting);", ""], "")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("switchover::a_shutdown_that_hangs_is_called_off_and_leadership_kept"),
     },
     Mutant {
         name: "released_before_the_database_has_stopped",
@@ -198,7 +137,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["self.take_down(&giving_up);\n            ", "return false;", ""],
             "",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("released_when_all_is_down::a_vacant_record_means_a_stopped_database"),
     },
     Mutant {
         name: "released_before_the_address_is_down",
@@ -209,7 +148,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "!self.faces.are_down() || not_before > self.now", " {"],
             "false && not_before > self.now",
         )],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_first_winner_cannot_promote"),
     },
     Mutant {
         name: "promotion_has_no_bound",
@@ -219,13 +158,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(PROMOTION, ["if ", "self.now.since(reign.began) > self.config.timing.promote_timeout", " {"], "false"),
             edit(PROMOTION, ["if ", "hopeless && matches!(self.state, State::Promoting)", " {"], "false && hopeless"),
         ],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Situation("winner_cannot_promote::one_that_hangs_is_passed_over"),
     },
     Mutant {
         name: "promotes_before_the_term_is_durable",
         rules: &[34],
         breaks: "the database is promoted before the right to do so is durable beside the data",
         edits: &[edit(PROMOTION, ["if ", "self.memo.led != term", " {\n            self.memo_wanted.led"], "false")],
-        caught: Catch::Situation("TODO"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "primaries_have_the_term"] },
     },
 ];

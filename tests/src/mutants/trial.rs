@@ -106,7 +106,9 @@ fn other(ended: &Ended) -> Finding {
 fn run(program: &Path, programs: &Programs, mutant: Option<&Mutant>, arguments: &[&str]) -> Result<Ended, String> {
     let said = |error: std::io::Error| format!("{}: {error}", program.display());
     let output = tempfile::NamedTempFile::new().map_err(said)?;
-    let (out, err) = (output.reopen().map_err(said)?, output.reopen().map_err(said)?);
+    // One place to write to for both, or they overwrite each other.
+    let out = output.reopen().map_err(said)?;
+    let err = out.try_clone().map_err(said)?;
     let mut command = Command::new(program);
     command.current_dir(&programs.directory).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err);
     command.env_remove(SWITCH).env_remove("ODOO_HA_SEEDS").env_remove("ODOO_HA_FIRST_SEED");

@@ -1,6 +1,7 @@
 //! A synchronous standby goes silent: commits wait no longer than they must, and nothing is lost with it.
 
-use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::machine::Command;
+use odoo_ha_core::policy::{Policy, SyncMode};
 
 use super::{heals, seconds, whole};
 
@@ -29,6 +30,28 @@ fn dropped_it_cannot_win() {
         world.node_mut(&others[0]).cut_from_peers = false;
         world.run(seconds(20));
         assert_eq!(world.leader(), None, "one that lacks commits leads\n{}", world.story());
+        world.start_agent(&leader);
+        heals(&mut world);
+    }
+}
+
+/// What it strives for itself does not matter: the sync record says which rule holds (protocol rule 16).
+#[test]
+fn dropped_it_cannot_win_by_its_own_policy() {
+    for seed in 0..10 {
+        let (mut world, leader, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&others[0]).cut_from_peers = true;
+        world.run(seconds(10));
+        let mut policy = Policy::default();
+        policy.sync_mode = SyncMode::Asynchronous;
+        world.command(&others[0], Command::SetPolicy(policy));
+        world.kill_agent(&leader);
+        world.kill_database(&leader);
+        world.node_mut(&others[0]).cut_from_peers = false;
+        world.run(seconds(20));
+        assert_eq!(world.leader(), None, "one that lacks commits leads\n{}", world.story());
+        policy.sync_mode = SyncMode::Synchronous;
+        world.command(&others[0], Command::SetPolicy(policy));
         world.start_agent(&leader);
         heals(&mut world);
     }

@@ -17,12 +17,37 @@ fn a_nofailover_member_is_never_named_and_never_leads() {
         });
         let (mut world, leader, _) = settled(world);
         assert_eq!(leader, member("a"));
+        world.run(seconds(2));
+        let named = world.store.sync_record().expect("there is one").names;
+        assert!(named.is_empty(), "one that must not lead is waited for and counted: {named:?}");
         world.kill_agent(&leader);
         world.kill_database(&leader);
         world.run(seconds(20));
         assert_eq!(world.leader(), None);
         world.start_agent(&leader);
         heals(&mut world);
+    }
+}
+
+/// Where no record says who counts, its tag alone keeps it from leading.
+#[test]
+fn a_nofailover_member_never_leads_in_asynchronous_mode_either() {
+    for seed in 0..5 {
+        let world = World::with(2, seed, |config| {
+            config.policy.sync_mode = SyncMode::Asynchronous;
+            if config.me == member("b") {
+                config.tags.nofailover = true;
+                config.bootstrap = odoo_ha_core::machine::Bootstrap::Never;
+            }
+        });
+        let (mut world, leader, _) = settled(world);
+        world.kill_agent(&leader);
+        world.kill_database(&leader);
+        world.run(seconds(20));
+        assert_eq!(world.leader(), None, "{}", world.story());
+        world.start_agent(&leader);
+        world.run_until("whole again", seconds(40), World::whole);
+        world.assert_sound();
     }
 }
 
