@@ -85,7 +85,7 @@ impl Workbench {
                 .map_err(|error| format!("{source} cannot be copied: {error}"))??;
         }
         wanted.sort();
-        remove_others(&self.copy, &self.copy, &wanted).map_err(|error| format!("the copy is not clean: {error}"))?;
+        remove_others(&self.copy, &wanted).map_err(|error| format!("the copy is not clean: {error}"))?;
         Ok(Programs {
             simulate: self
                 .program("simulate", &["build", "--package", "odoo-ha-tests", "--no-default-features"])
@@ -220,11 +220,11 @@ fn switched(text: &str, start: usize, end: usize, places: &[Place<'_>]) -> Resul
 }
 
 /// Removes what an earlier copy had and this one has not.
-fn remove_others(directory: &Path, top: &Path, wanted: &[PathBuf]) -> io::Result<()> {
+fn remove_others(directory: &Path, wanted: &[PathBuf]) -> io::Result<()> {
     for entry in fs::read_dir(directory)?.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            remove_others(&path, top, wanted)?;
+            remove_others(&path, wanted)?;
         } else if wanted.binary_search(&path).is_err() {
             fs::remove_file(&path)?;
         }
