@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::state::State;
+use super::state::{State, StateName};
 use super::{Machine, Status};
 use crate::database::SynchronousStandbys;
 use crate::lsn::Timeline;
@@ -57,6 +57,11 @@ impl Machine {
     pub fn leads_until(&self) -> Option<Moment> {
         let leads = !matches!(self.state, State::Stopped);
         self.reign.as_ref().filter(|_| leads).map(super::reign::Reign::belief_ends)
+    }
+
+    /// What this member is doing; the same as in [`status`](Self::status), without the rest of the picture.
+    pub fn state(&self) -> StateName {
+        self.state.name()
     }
 
     /// A picture of it.
