@@ -22,7 +22,7 @@ pub enum ReplayHeld {
 
 /// What left the data worthless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum HalfWay {
     /// A rewind that did not end.
     Rewind,
     /// A copy that did not end.
@@ -83,7 +83,7 @@ pub struct Database {
     /// Replay is this much behind what is on disk.
     pub replay_takes: Duration,
     /// The data are worthless.
-    pub broken: Option<Broken>,
+    pub broken: Option<HalfWay>,
     /// Which start of its processes this is.
     pub run: u64,
     pub(super) flushing: Option<(Duration, usize)>,

@@ -21,7 +21,7 @@ mod store_calls;
 mod world;
 
 pub use clocks::Clock;
-pub use database::{Broken, Database, INTERNAL, Promotion, ReplayHeld};
+pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use disk::Disk;
 pub use machines::{Asleep, Standstill};
 pub use network::{Link, Network};

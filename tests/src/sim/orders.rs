@@ -12,7 +12,7 @@ use odoo_ha_core::lsn::{Lsn, Timeline};
 use odoo_ha_core::machine::Action;
 use odoo_ha_core::member::{DataId, MemberId, SystemId};
 
-use super::database::{Broken, INTERNAL, Promotion, ReplayHeld};
+use super::database::{HalfWay, INTERNAL, Promotion, ReplayHeld};
 use super::{Database, World};
 
 /// A reader that blocks replay is ended after this.
@@ -317,7 +317,7 @@ impl World {
     /// Makes the data a copy of the upstream's; until that has ended they are worthless. `None` when it has.
     fn copy(&mut self, name: &MemberId, upstream: &MemberId, by: FollowedBy, sent: Duration) -> Option<Progress> {
         self.drop_receiver(name);
-        let kind = if by == FollowedBy::Rewind { Broken::Rewind } else { Broken::Clone };
+        let kind = if by == FollowedBy::Rewind { HalfWay::Rewind } else { HalfWay::Clone };
         let copy_takes = self.node(name).copy_takes;
         let database = &mut self.node_mut(name).database;
         database.end_processes();
@@ -331,22 +331,22 @@ impl World {
             return Some(Progress::Waits);
         }
         let mut by = kind;
-        if by == Broken::Rewind && self.node(name).rewind_fails {
+        if by == HalfWay::Rewind && self.node(name).rewind_fails {
             // What a failed rewind leaves is never started, but cloned anew.
-            by = Broken::Clone;
+            by = HalfWay::Clone;
         }
-        if by == Broken::Clone && self.node(name).clone_fails {
-            self.node_mut(name).database.broken = Some(Broken::Clone);
+        if by == HalfWay::Clone && self.node(name).clone_fails {
+            self.node_mut(name).database.broken = Some(HalfWay::Clone);
             return Some(refused(ErrorKind::Unknown, "the copy broke off"));
         }
         let generation = self.new_run();
         let source = &self.node(upstream).database;
         let end = source.flushed;
         let (log, timeline, system_id) = match by {
-            Broken::Rewind => {
+            HalfWay::Rewind => {
                 (source.log[..self.node(name).database.common_with(source).min(end)].to_vec(), source.timeline, None)
             }
-            Broken::Clone => (source.log[..end].to_vec(), source.timeline, source.system_id),
+            HalfWay::Clone => (source.log[..end].to_vec(), source.timeline, source.system_id),
         };
         let database = &mut self.node_mut(name).database;
         database.log = log;
@@ -354,7 +354,7 @@ impl World {
         database.replayed = database.flushed;
         database.timeline = timeline;
         database.broken = None;
-        if by == Broken::Clone {
+        if by == HalfWay::Clone {
             database.data_id = Some(DataId(format!("{name}-clone-{generation}")));
             database.system_id = system_id;
         }

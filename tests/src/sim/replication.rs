@@ -100,8 +100,19 @@ impl World {
             return;
         };
         let mute = database.hung || node.asleep.is_some();
-        // Taken out while both sides are looked at, and put back.
+        let idle = !mute && self.stands_by(name, upstream);
         let upstream = upstream.clone();
+        if idle {
+            let now = self.now;
+            if let Some(receiver) = &mut self.node_mut(name).receiver {
+                receiver.heard = now;
+            }
+            if let Some(sender) = self.node_mut(&upstream).senders.get_mut(name) {
+                sender.heard = now;
+            }
+            return;
+        }
+        // Taken out while both sides are looked at, and put back.
         let node = self.node_mut(name);
         let mut receiver = node.receiver.take();
         let mut database = std::mem::replace(&mut node.database, Database::absent());
@@ -126,6 +137,19 @@ impl World {
         if !node.database.streaming {
             self.tell_upstreams_of_end(name);
         }
+    }
+
+    /// Nothing is on its way and nothing is wrong: both sides hear of one another, and that is all.
+    fn stands_by(&self, name: &MemberId, upstream: &MemberId) -> bool {
+        let (node, Some(other)) = (self.node(name), self.nodes.get(upstream)) else { return false };
+        let (Some(receiver), Some(sender)) = (&node.receiver, other.senders.get(name)) else { return false };
+        let said = (node.database.flushed, node.database.replayed);
+        let idle = receiver.sent == other.database.flushed && receiver.said == said && receiver.arriving.is_empty();
+        idle && receiver.answers.is_empty()
+            && (sender.connection, other.database.run) == (receiver.connection, receiver.run)
+            && other.database.sends()
+            && !other.database.hung
+            && self.talk(name, upstream)
     }
 
     fn stays_connected(&self, receiver: &Receiver, name: &MemberId, upstream: &MemberId, there: bool) -> bool {

@@ -25,7 +25,6 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
-    Tick,
 }
 
 /// The world.
@@ -66,7 +65,8 @@ pub struct World {
     pub(super) clocks_differ: bool,
     pub(super) names: Vec<MemberId>,
     pub(super) next_internal: u64,
-    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    /// Boxed, since a tree moves what it holds.
+    pub(super) queue: BTreeMap<(Duration, u64), Box<Happening>>,
     pub(super) order: u64,
     pub(super) seed: u64,
     pub(super) next_id: u64,
@@ -79,7 +79,7 @@ pub struct World {
     /// Agents that a watchdog killed are started again after this.
     pub supervised: Option<Duration>,
     pub(super) wakes: BTreeMap<MemberId, Duration>,
-    pub(super) ticks: bool,
+    pub(super) next_tick: Option<Duration>,
     /// Since when the sync record says strict.
     pub(super) strict_since: Option<Duration>,
     /// Whom the promises were last looked for on, and in which term.
@@ -139,7 +139,7 @@ impl World {
             restarts: BTreeMap::new(),
             supervised: None,
             wakes: BTreeMap::new(),
-            ticks: false,
+            next_tick: None,
         };
         for letter in ('a'..='z').take(members) {
             let name = member(&letter.to_string());
@@ -202,7 +202,7 @@ impl World {
 
     pub(super) fn after(&mut self, wait: Duration, happening: Happening) {
         self.order += 1;
-        self.queue.insert((self.now + wait, self.order), happening);
+        self.queue.insert((self.now + wait, self.order), Box::new(happening));
     }
 
     /// Lets each node's clock run at a rate of its own, within one part in a hundred of the truth. Agents are started anew.
@@ -382,10 +382,8 @@ impl World {
 
     fn run_to(&mut self, until: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let mut looked = Duration::ZERO;
-        if !self.ticks {
-            self.ticks = true;
-            self.after(TICK, Happening::Tick);
-        }
+        let mut tick = self.next_tick.unwrap_or(self.now + TICK);
+        self.next_tick = Some(tick);
         loop {
             if looked != self.now {
                 looked = self.now;
@@ -395,31 +393,27 @@ impl World {
             }
             let next = self.queue.keys().next().copied();
             let wake = self.wakes.values().min().copied();
-            let at = match (next, wake) {
-                (Some((at, _)), Some(wake)) => at.min(wake),
-                (Some((at, _)), None) => at,
-                (None, Some(wake)) => wake,
-                (None, None) => until,
-            };
+            let queued = next.map_or(tick, |(at, _)| at);
+            let at = tick.min(queued).min(wake.unwrap_or(tick));
             if at > until {
                 self.now = until;
                 return false;
             }
             self.now = self.now.max(at);
-            match (next, wake) {
-                (Some(key), _) if key.0 <= at => {
-                    if let Some(happening) = self.queue.remove(&key) {
-                        self.happen(happening);
-                    }
+            if tick <= at {
+                self.tick();
+                tick += TICK;
+                self.next_tick = Some(tick);
+            } else if let Some(key) = next.filter(|(queued, _)| *queued <= at) {
+                if let Some(happening) = self.queue.remove(&key) {
+                    self.happen(*happening);
                 }
-                (_, Some(wake)) => {
-                    let due = self.wakes.iter().find(|(_, at)| **at == wake).map(|(name, _)| name.clone());
-                    if let Some(name) = due {
-                        self.wakes.remove(&name);
-                        self.hand(&name, Input::Time);
-                    }
+            } else {
+                let due = self.wakes.iter().find(|(_, wake)| **wake <= at).map(|(name, _)| name.clone());
+                if let Some(name) = due {
+                    self.wakes.remove(&name);
+                    self.hand(&name, Input::Time);
                 }
-                _ => return false,
             }
         }
     }
@@ -455,10 +449,6 @@ impl World {
                 } else if self.node(&name).watching {
                     self.hand(&name, Input::Changed { revision, changes });
                 }
-            }
-            Happening::Tick => {
-                self.tick();
-                self.after(TICK, Happening::Tick);
             }
         }
     }
