@@ -204,22 +204,13 @@ impl World {
 
     /// Undoes everything that was broken on one member, and starts its agent if it does not run.
     pub fn mend(&mut self, name: &MemberId) {
-        let now = self.now;
         let leaves = self.removals.contains_key(name);
         self.answerless.remove(name);
+        if self.node(name).asleep.is_some() {
+            self.wake_machine(name);
+        }
         let node = self.node_mut(name);
-        node.cut_from_store = false;
-        node.cut_from_peers = false;
-        node.reads_fail = false;
-        node.memo_fails = false;
-        node.promotion_fails = false;
-        node.start_fails = false;
-        node.database.hung = false;
-        node.database.slow_shutdown = false;
-        node.slow_attach = Duration::ZERO;
-        node.slow_store = Duration::ZERO;
-        node.watch_stalled_until = now;
-        node.dies_after = None;
+        node.mend();
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);
@@ -231,6 +222,8 @@ impl World {
     /// Undoes everything that was broken.
     pub fn heal(&mut self) {
         self.finish_removals();
+        self.network.mend();
+        self.store_away_until = Duration::ZERO;
         for name in self.present() {
             self.mend(&name);
         }
