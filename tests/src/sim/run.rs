@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 
+use super::invariants::holds_without_clocks;
 use super::tally::Counter;
 use super::{Deed, Dice, Fault, Judged, Plan, Step, Tally, Wish, World};
 
@@ -153,6 +154,10 @@ impl<'a> Life<'a> {
             let (whole, took) = (world.removals.is_empty() && world.whole(), world.now - began);
             self.look()?;
             if whole {
+                if let Some(world) = &mut self.world {
+                    world.read_at_last();
+                }
+                self.look()?;
                 self.tally.peaces += 1;
                 self.tally.longest_heal = self.tally.longest_heal.max(took);
                 return Ok(());
@@ -193,9 +198,10 @@ impl<'a> Life<'a> {
         }
         self.seen = world.events.len();
         let judged = self.plan.profile.judged;
-        let found = world.violations.iter().find(|what| judged == Judged::All || invariant_of(what) == DURABILITY);
-        if let Some(what) = found.cloned() {
-            return Err(self.broken(invariant_of(&what), what));
+        let found =
+            world.violations.iter().find(|found| judged == Judged::All || holds_without_clocks(found.invariant));
+        if let Some(found) = found.cloned() {
+            return Err(self.broken(found.invariant, found.to_string()));
         }
         world.violations.clear();
         Ok(())
@@ -248,25 +254,6 @@ fn begin(plan: &Plan, told: bool) -> World {
         }
     }
     world
-}
-
-/// The invariant by which a profile that judges durability alone judges.
-const DURABILITY: &str = "nothing acknowledged is lost";
-
-/// The invariant that a violation breaks.
-fn invariant_of(what: &str) -> &'static str {
-    const NAMES: &[(&str, &str)] = &[
-        ("believe to lead", "one believes to lead"),
-        ("the address", "one has the address"),
-        ("believes until", "nobody believes beyond the record"),
-        ("the record counts", "whom the record counts is waited for"),
-        ("promised writes", DURABILITY),
-        ("acknowledges alone", "strict never acknowledges alone"),
-        ("side by side", "one acknowledges"),
-        ("promotes to timeline", "timelines are owned"),
-        ("invariant", "the machine's own"),
-    ];
-    NAMES.iter().find(|(part, _)| what.contains(part)).map_or("other", |(_, name)| name)
 }
 
 /// A number that follows from all that was put in, and from its order.

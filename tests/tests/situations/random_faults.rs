@@ -6,7 +6,7 @@ use odoo_ha_core::machine::{Command, Input, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::{Policy, SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
-use odoo_ha_tests::sim::{Answerless, World};
+use odoo_ha_tests::sim::{Answerless, HEALS_WITHIN, World};
 
 use super::{millis, seconds};
 
@@ -163,7 +163,8 @@ fn walk(members: usize, mode: SyncMode, seed: u64) {
     }
     heal(&mut world);
     world.assert_sound_of(seed);
-    world.run_until(&format!("healed, seed {seed}"), Duration::from_secs(60), World::whole);
+    world.heals_within(HEALS_WITHIN);
+    world.assert_sound_of(seed);
     if mode != SyncMode::Asynchronous {
         assert_eq!(world.lost(), 0, "seed {seed}");
     }
@@ -176,6 +177,9 @@ fn wild_walk(members: usize, seed: u64) {
     let short = seed % 3 == 1;
     let mut world = World::with(members, seed, |config| {
         config.policy.sync_mode = if seed.is_multiple_of(4) { SyncMode::Asynchronous } else { SyncMode::Synchronous };
+        config.services = seed % 5 < 2;
+        config.filestore = seed % 5 < 2;
+        config.policy.maximum_lag_on_failover = if seed.is_multiple_of(8) { 50 } else { 1024 * 1024 };
         if short {
             config.timing.renew_interval = millis(100);
             config.timing.suspicion = millis(400);
@@ -221,7 +225,7 @@ fn wild_walk(members: usize, seed: u64) {
         };
         wish(&mut world, &name, kind);
     }
-    world.run_until(&format!("healed, seed {seed}"), Duration::from_secs(60), World::whole);
+    world.heals_within(HEALS_WITHIN);
     world.assert_sound_of(seed);
 }
 
