@@ -204,22 +204,11 @@ impl World {
 
     /// Undoes everything that was broken on one member, and starts its agent if it does not run.
     pub fn mend(&mut self, name: &MemberId) {
-        let now = self.now;
         let leaves = self.removals.contains_key(name);
         self.answerless.remove(name);
+        self.wake_machine(name);
         let node = self.node_mut(name);
-        node.cut_from_store = false;
-        node.cut_from_peers = false;
-        node.reads_fail = false;
-        node.memo_fails = false;
-        node.promotion_fails = false;
-        node.start_fails = false;
-        node.database.hung = false;
-        node.database.slow_shutdown = false;
-        node.slow_attach = Duration::ZERO;
-        node.slow_store = Duration::ZERO;
-        node.watch_stalled_until = now;
-        node.dies_after = None;
+        node.mend();
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);
@@ -235,6 +224,7 @@ impl World {
             self.mend(&name);
         }
         self.answerless.clear();
+        self.network.mend();
     }
 
     /// The members that are in the cluster, or should be.

@@ -34,7 +34,7 @@ impl World {
 
     /// Nobody believes for longer than the record gives from when it was written, by the believer's own clock.
     fn look_at_beliefs(&mut self) {
-        let Some(record) = self.store.leader_record().filter(|record| !record.paused) else { return };
+        let Some(record) = self.store.leader().filter(|record| !record.paused) else { return };
         let Some(holder) = record.holder.clone().filter(|holder| self.nodes.contains_key(holder)) else { return };
         let Some(written) = self.store.led_since() else { return };
         let limit = self.moment_of(&holder, written) + record.ttl();
@@ -47,7 +47,7 @@ impl World {
 
     /// Whom the sync record counts, the database of its leader waits for.
     pub(super) fn look_at_names(&mut self) {
-        let Some(record) = self.store.sync_record() else { return };
+        let Some(record) = self.store.sync() else { return };
         let Some(node) = self.nodes.get(&record.leader) else { return };
         if record.rule != ElectionRule::Synchronous || node.database.state != DatabaseState::Primary {
             return;
@@ -73,7 +73,7 @@ impl World {
         let leading = self.nodes.iter().filter(|(_, node)| leads(node));
         let found =
             leading.max_by_key(|(_, node)| node.database.term).map(|(name, node)| (name.clone(), node.database.term));
-        let newest = self.store.sync_record().map(|record| record.mark.term);
+        let newest = self.store.sync().map(|record| record.mark.term);
         let Some(found) = found.filter(|(_, term)| newest == Some(*term)) else { return };
         if self.checked.as_ref() == Some(&found) && !self.looks.is_multiple_of(100) {
             return;

@@ -3,34 +3,50 @@
 //! Nothing in it waits or draws by chance: the same seed gives the same run. What the machines order takes a made-up time and is done
 //! to a made-up database; what is acknowledged to the client is compared with what the leader has.
 
+mod address;
 mod campaign;
+mod clocks;
 mod database;
 mod dice;
+mod disk;
 mod fault;
 mod judgement;
+mod machines;
 mod motion;
+mod network;
 mod node;
 mod operator;
+mod orders;
 mod perform;
 mod plan;
 mod profile;
+mod replication;
 mod run;
+mod services;
 mod shrink;
 mod store;
+mod store_calls;
 mod tally;
 mod timeline;
 mod world;
 
 pub use campaign::{Campaign, Report};
-pub use database::Database;
+pub use clocks::Clock;
+pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use dice::Dice;
+pub use disk::Disk;
 pub use fault::{Fault, FaultKind};
+pub use machines::{Asleep, Standstill};
+pub use network::{Link, Network};
 pub use node::Node;
 pub use operator::{Wish, WishKind};
 pub use plan::{Deed, Plan, Step};
 pub use profile::{Clocks, Judged, Profile};
+pub use replication::{Receiver, Sender};
 pub use run::{Broken, Outcome, run};
+pub use services::{FilesRole, Filestore, Services};
 pub use shrink::shrink;
 pub use store::{Answerless, Store};
+pub use store_calls::StoreLink;
 pub use tally::Tally;
 pub use world::{MOST_MEMBERS, World, member};
