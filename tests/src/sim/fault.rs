@@ -228,6 +228,7 @@ impl World {
             self.mend(&name);
         }
         self.answerless.clear();
+        self.network.mend();
     }
 
     /// The members that are in the cluster, or should be.

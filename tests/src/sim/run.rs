@@ -146,7 +146,10 @@ impl<'a> Life<'a> {
         let began = world.now;
         for round in 0_u32.. {
             let Some(world) = &mut self.world else { return Ok(()) };
-            world.heal();
+            // Whom the operator has just switched off stays off for a round.
+            if round == 0 || !round.is_multiple_of(2) {
+                world.heal();
+            }
             let judged = self.plan.profile.judged;
             world.reach(OPERATOR_WAITS, |world| {
                 world.removals.is_empty() && world.whole() || judged == Judged::All && !world.violations.is_empty()

@@ -390,7 +390,7 @@ impl World {
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
         let Some(record) = self.store.sync() else { return false };
         let follows = |node: &Node| node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
-        if !self.nodes.iter().all(|(name, node)| *name == leader || follows(node)) {
+        if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
             return false;
         }
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };

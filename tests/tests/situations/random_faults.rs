@@ -1,4 +1,6 @@
 //! Whatever happens, in whatever order: faults by chance, then peace, then everything must be well.
+//!
+//! What happens is drawn and done as `simulate` does it (`tests/src/sim/plan.rs`, `profile.rs`); the seeds are the same.
 
 use std::time::Duration;
 
@@ -142,23 +144,16 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     first..first + number("ODOO_HA_SEEDS").unwrap_or(usual)
 }
 
-fn walk(members: usize, mode: SyncMode, seed: u64) {
-    let mut world = World::new(members, mode, seed);
-    world.supervised = Some(Duration::from_secs(1));
-    world.run_until("a whole cluster", Duration::from_secs(30), World::whole);
-    for _ in 0..6 {
-        for _ in 0..=world.chance(3) {
-            one_fault(&mut world);
-            let wait = Duration::from_millis(world.chance(3000));
-            world.run(wait);
-        }
-        if world.chance(2) == 0 {
-            heal(&mut world);
-        }
-        let wait = Duration::from_millis(world.chance(12_000));
-        world.run(wait);
-        if !world.violations.is_empty() {
-            break;
+fn walk(profile: &str, members: Option<usize>, mode: Option<SyncMode>, usual: u64) {
+    let profile = Profile::named(profile).expect("a profile that is");
+    for seed in seeds(usual) {
+        let mut plan = Plan::new(seed, profile, members);
+        plan.mode = mode.unwrap_or(plan.mode);
+        if let Some(broken) = run(&plan, true).broken {
+            panic!(
+                "seed {seed}, step {}: {} is broken: {}\n{}",
+                broken.step, broken.invariant, broken.what, broken.timeline
+            );
         }
     }
     heal(&mut world);
@@ -231,35 +226,25 @@ fn wild_walk(members: usize, seed: u64) {
 
 #[test]
 fn two_members_synchronous() {
-    for seed in seeds(50) {
-        walk(2, SyncMode::Synchronous, seed);
-    }
+    walk("usual", Some(2), Some(SyncMode::Synchronous), 6);
 }
 
 #[test]
 fn three_members_synchronous() {
-    for seed in seeds(35) {
-        walk(3, SyncMode::Synchronous, seed);
-    }
+    walk("usual", Some(3), Some(SyncMode::Synchronous), 6);
 }
 
 #[test]
 fn three_members_strict() {
-    for seed in seeds(25) {
-        walk(3, SyncMode::Strict, seed);
-    }
+    walk("strict", Some(3), None, 4);
 }
 
 #[test]
 fn three_members_asynchronous() {
-    for seed in seeds(35) {
-        walk(3, SyncMode::Asynchronous, seed);
-    }
+    walk("asynchronous", Some(3), None, 6);
 }
 
 #[test]
 fn everything_at_once() {
-    for seed in seeds(35) {
-        wild_walk(2 + (seed % 4) as usize, seed);
-    }
+    walk("harsh", None, None, 3);
 }
