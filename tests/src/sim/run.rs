@@ -251,7 +251,7 @@ fn begin(plan: &Plan, told: bool) -> World {
         let node = world.node_mut(name);
         node.database.hasty = plan.profile.hasty;
         if *ppm != 0 {
-            node.clock_ppm = *ppm;
+            world.set_clock(name, *ppm);
             world.start_agent(name);
         }
     }
