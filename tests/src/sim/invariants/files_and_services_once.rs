@@ -1,21 +1,48 @@
 //! Users write to the files of one member, and the services run on one member (design rule 1; protocol rules 35 and 42).
 //!
-//! Both are taken to end with the agent that started them: what outlives it (units of systemd that are not bound to it) is not shown here.
-//! Neither is anything said while clock rates differ by more than the margin, or agents are frozen without a watchdog.
+//! Limits, said so that they are not forgotten. Services that outlive the agent that started them are not judged until they are stopped: the guard stops the
+//! database and drops the address, it knows of no services. Nothing is said while the rates of clocks differ by more than the margin, and of a
+//! frozen agent without a watchdog.
+
+use std::collections::BTreeMap;
 
 use odoo_ha_core::member::MemberId;
 
 use super::super::{FilesRole, Node, World};
 use super::Invariant;
 
-/// At most one of each.
-pub(super) struct FilesAndServicesOnce;
+/// In which life of its agent each member began.
+#[derive(Default)]
+pub(super) struct FilesAndServicesOnce {
+    services: BTreeMap<MemberId, u64>,
+    files: BTreeMap<MemberId, u64>,
+}
 
-fn two<'a>(world: &'a World, active: impl Fn(&Node) -> bool) -> Option<(&'a MemberId, &'a MemberId)> {
-    // A frozen agent without a watchdog cannot take anything down, and nobody does it in its place.
-    let judged = |node: &Node| !node.frozen || node.config.watchdog.is_some();
-    let mut names = world.nodes.iter().filter(|(_, node)| active(node) && judged(node)).map(|(name, _)| name);
-    Some((names.next()?, names.next()?))
+fn two<'a>(
+    world: &'a World,
+    began: &mut BTreeMap<MemberId, u64>,
+    active: impl Fn(&Node) -> bool,
+) -> Option<(&'a MemberId, &'a MemberId)> {
+    let mut first = None;
+    for (name, node) in &world.nodes {
+        if !active(node) {
+            if !began.is_empty() {
+                began.remove(name);
+            }
+            continue;
+        }
+        let life = *began.entry(name.clone()).or_insert(node.incarnation);
+        let outlived = node.machine.is_none() || life != node.incarnation;
+        let asleep = node.frozen && node.config.watchdog.is_none();
+        if outlived || asleep {
+            continue;
+        }
+        if let Some(first) = first {
+            return Some((first, name));
+        }
+        first = Some(name);
+    }
+    None
 }
 
 impl Invariant for FilesAndServicesOnce {
@@ -24,14 +51,11 @@ impl Invariant for FilesAndServicesOnce {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if !world.clocks_honest() {
-            return None;
-        }
-        if let Some((one, other)) = two(world, |node| node.services.running.is_some()) {
-            return Some(format!("services run on {one} and {other}"));
-        }
-        let (one, other) = two(world, |node| matches!(node.filestore.role, FilesRole::Lead(_)))?;
-        Some(format!("users write to the files on {one} and {other}"))
+        let services = two(world, &mut self.services, |node| node.services.running.is_some());
+        let files = two(world, &mut self.files, |node| matches!(node.filestore.role, FilesRole::Lead(_)));
+        let (what, (one, other)) =
+            services.map(|both| ("services run", both)).or(files.map(|both| ("users write to the files", both)))?;
+        world.clocks_honest().then(|| format!("{what} on {one} and {other}"))
     }
 }
 
