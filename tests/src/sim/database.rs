@@ -86,6 +86,8 @@ pub struct Database {
     pub replay_takes: Duration,
     /// The data are worthless.
     pub broken: Option<HalfWay>,
+    /// It says "saved" before anybody else has it, whatever it was told to wait for.
+    pub hasty: bool,
     /// Which start of its processes this is.
     pub run: u64,
     pub(super) flushing: Option<(Duration, usize)>,
@@ -135,6 +137,7 @@ impl Database {
             replay_held: None,
             replay_takes: Duration::ZERO,
             broken: None,
+            hasty: false,
             run: 0,
             flushing: None,
             replaying: None,

@@ -20,19 +20,13 @@ pub(super) struct OneBelieves {
     excused: BTreeSet<MemberId>,
 }
 
-impl OneBelieves {
-    fn note_times(&mut self, world: &World) {
-        self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
-    }
-}
-
 impl Invariant for OneBelieves {
     fn name(&self) -> &'static str {
         "one_believes"
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        self.note_times(world);
+        self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
         for fact in &world.facts {
             if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
                 && before.paused
