@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::state::{State, StateName};
-use super::{Machine, Status};
+use super::state::State;
+use super::{Machine, StateName, Status};
 use crate::database::SynchronousStandbys;
 use crate::lsn::Timeline;
 use crate::time::Moment;
@@ -59,7 +59,7 @@ impl Machine {
         self.reign.as_ref().filter(|_| leads).map(super::reign::Reign::belief_ends)
     }
 
-    /// What this member is doing; the same as in [`status`](Self::status), without the rest of the picture.
+    /// What it is doing: the same as in [`status`](Self::status), without a copy of everything else.
     pub fn state(&self) -> StateName {
         self.state.name()
     }

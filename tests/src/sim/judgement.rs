@@ -67,7 +67,7 @@ impl World {
     pub(super) fn look_at_promises(&mut self) {
         let leads = |node: &Node| {
             node.database.state == DatabaseState::Primary
-                && node.machine.as_ref().is_some_and(|m| m.status().state == StateName::Leading)
+                && node.machine.as_ref().is_some_and(|m| m.state() == StateName::Leading)
         };
         // An older one may still run for a while (protocol rule 42): it reads what is stale, and nothing of it is promised.
         let leading = self.nodes.iter().filter(|(_, node)| leads(node));
@@ -116,6 +116,12 @@ impl World {
         for (at, event) in self.events.iter().rev().take(120).rev() {
             let _ = writeln!(text, "{:9.3} {} term {}: {}", at.as_secs_f64(), event.member, event.term, event.sentence);
         }
+        text + &self.standing()
+    }
+
+    /// How each member stands, for a person.
+    pub fn standing(&self) -> String {
+        let mut text = String::new();
         for (name, node) in &self.nodes {
             let status = node.machine.as_ref().map(odoo_ha_core::machine::Machine::status);
             let _ = writeln!(

@@ -17,7 +17,7 @@ pub enum Standstill {
 #[derive(Clone, Copy, Debug)]
 pub struct Asleep {
     ppm: i64,
-    was_hung: bool,
+    pub(super) was_hung: bool,
     was_frozen: bool,
     address: bool,
 }

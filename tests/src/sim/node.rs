@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use odoo_ha_core::machine::{CallId, Config, Input, Machine, Memo};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::store::{Change, Revision};
 
 use super::{Asleep, Clock, Database, Disk, Filestore, Receiver, Sender, Services, StoreLink};
 
@@ -79,6 +80,8 @@ pub struct Node {
     pub clock: Clock,
     /// The agent dies right after so many more actions were done, before it hears of the last; it is started again after the time.
     pub dies_after: Option<(u32, Duration)>,
+    /// It left for good.
+    pub gone: bool,
     pub(super) waiting: Vec<Input>,
     pub(super) running: Option<CallId>,
     /// The order that has begun and is waited for, and until when.
@@ -86,6 +89,8 @@ pub struct Node {
     /// The end of the log when the barrier was begun.
     pub(super) barrier: Option<usize>,
     pub(super) watching: bool,
+    /// What changed since a read that has not been answered yet: a watch begins with its answer, and from its revision on.
+    pub(super) missed: Option<Vec<(Revision, Vec<Change>)>>,
     pub(super) receiver: Option<Receiver>,
     pub(super) senders: BTreeMap<MemberId, Sender>,
 }
@@ -128,11 +133,13 @@ impl Node {
             slow_store: Duration::ZERO,
             clock: Clock::default(),
             dies_after: None,
+            gone: false,
             waiting: Vec::new(),
             running: None,
             begun: None,
             barrier: None,
             watching: false,
+            missed: None,
             receiver: None,
             senders: BTreeMap::new(),
         }
@@ -142,6 +149,9 @@ impl Node {
     pub fn mend(&mut self) {
         let database = &mut self.database;
         database.hung &= self.asleep.is_some();
+        if let Some(asleep) = &mut self.asleep {
+            asleep.was_hung = false;
+        }
         database.slow_shutdown = false;
         database.replay_held = None;
         database.replay_takes = Duration::ZERO;

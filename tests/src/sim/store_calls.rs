@@ -34,6 +34,7 @@ impl World {
     /// A commit arrives at the store.
     pub(super) fn write_to_store(&mut self, commit: &Commit) -> Result<Answer, Failure> {
         let (committed, revision, changes) = self.store.commit(commit, self.now)?;
+        self.note_commit(commit);
         self.tell_watchers(revision, &changes);
         Ok(Answer::Committed(committed))
     }
@@ -51,7 +52,8 @@ impl World {
         let keys: Vec<(Duration, u64)> =
             self.queue.iter().filter(|(_, happening)| under_way(happening)).map(|(key, _)| *key).collect();
         for key in keys {
-            let Some(Happening::Perform(name, incarnation, action, sent)) = self.queue.remove(&key) else { continue };
+            let Some(happening) = self.queue.remove(&key) else { continue };
+            let Happening::Perform(name, incarnation, action, sent) = *happening else { continue };
             if let Order::Commit(commit) = &action.order {
                 match self.chance(3) {
                     0 => {}
@@ -125,8 +127,9 @@ impl World {
             _ if reads_fail => Err(Failure::new(ErrorKind::Unavailable, "refused")),
             _ => {
                 let snapshot = self.store.snapshot();
-                if !link.answers_lost && !on_the_way_back {
-                    self.node_mut(name).watching = true;
+                let node = self.node_mut(name);
+                if !node.watching {
+                    node.missed = Some(Vec::new());
                 }
                 Ok(Answer::Snapshot(snapshot))
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::event::{Event, EventKind};
-use odoo_ha_core::machine::{Action, AddressFacts, Command, Config, Input, Machine, StateName};
-use odoo_ha_core::member::{ClusterId, MemberId};
+use odoo_ha_core::machine::{Action, AddressFacts, Answer, Command, Config, Input, Machine, StateName};
+use odoo_ha_core::member::{ClusterId, MemberId, Tags};
 use odoo_ha_core::policy::{SyncMode, Timing};
 use odoo_ha_core::records::RequestKind;
 use odoo_ha_core::store::{Change, Commit, Revision};
@@ -76,6 +76,11 @@ pub struct World {
     pub(super) by_lease: bool,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
+    /// Members that are on their way out for good, and the start of the agent that was told so.
+    pub removals: BTreeMap<MemberId, u64>,
+    /// What was done to the world and to the store, for a person; `None`: nobody asks.
+    pub tale: Option<Vec<(Duration, String)>>,
+    pub(super) last_lines: [String; 2],
     /// Agents that a watchdog killed are started again after this.
     pub supervised: Option<Duration>,
     pub(super) wakes: BTreeMap<MemberId, Duration>,
@@ -92,6 +97,12 @@ const TICK: Duration = Duration::from_millis(5);
 /// After the record says strict, the database may be told so within this.
 pub(super) const STRICT_SOON: Duration = Duration::from_secs(15);
 
+/// When every world begins.
+pub(super) const BEGIN: Duration = Duration::from_secs(1000);
+
+/// So many members a world may have.
+pub const MOST_MEMBERS: usize = 7;
+
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
     MemberId::new(name).expect("a test names its members well")
@@ -106,12 +117,12 @@ impl World {
     /// The same with other configurations.
     pub fn with(members: usize, seed: u64, change: impl Fn(&mut Config)) -> Self {
         let mut world = Self {
-            now: Duration::from_secs(1000),
+            now: BEGIN,
             store: Store::default(),
             nodes: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             promised: BTreeSet::new(),
-            last_acknowledged: Duration::from_secs(1000),
+            last_acknowledged: BEGIN,
             longest_gap: Duration::ZERO,
             writing: true,
             direct_writers: false,
@@ -137,6 +148,9 @@ impl World {
             looks: 0,
             by_lease: true,
             restarts: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            tale: None,
+            last_lines: Default::default(),
             supervised: None,
             wakes: BTreeMap::new(),
             next_tick: None,
@@ -151,11 +165,37 @@ impl World {
             config.watchdog = Some(Duration::from_millis(600));
             change(&mut config);
             config.check().expect("a test's configuration is sound");
-            let node = Node::new(config);
-            world.nodes.insert(name.clone(), node);
+            world.nodes.insert(name.clone(), Node::new(config));
             world.start_agent(&name);
         }
         world
+    }
+
+    /// A new member joins while the world runs, configured as the others are, without data. One that had left may come back so.
+    pub fn add_node(&mut self, name: &MemberId) {
+        let Some(mut config) = self.nodes.values().find(|node| !node.gone).map(|node| node.config.clone()) else {
+            return;
+        };
+        config.me = name.clone();
+        config.endpoint = Endpoint { host: name.to_string(), port: 5432 };
+        config.tags = Tags::default();
+        let lives = self.nodes.get(name).map_or(0, |node| node.incarnation);
+        let node = Node { incarnation: lives, ..Node::new(config) };
+        self.nodes.insert(name.clone(), node);
+        self.start_agent(name);
+    }
+
+    /// A member's host is gone for good, with its data.
+    pub(super) fn remove_node(&mut self, name: &MemberId) {
+        self.kill_agent(name);
+        self.wakes.remove(name);
+        self.restarts.remove(name);
+        self.pending.retain(|(on, _, _)| on != name);
+        let node = self.node_mut(name);
+        let config = node.config.clone();
+        // What is on its way to the old host finds nobody.
+        let incarnation = node.incarnation + 1;
+        *node = Node { incarnation, gone: true, ..Node::new(config) };
     }
 
     /// A member.
@@ -227,6 +267,7 @@ impl World {
         node.address = false;
         (node.running, node.begun, node.barrier) = (None, None, None);
         node.watching = false;
+        node.missed = None;
         node.waiting.clear();
         // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
         let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
@@ -344,7 +385,8 @@ impl World {
         let Some(leader) = self.leader() else { return false };
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
         let Some(record) = self.store.sync() else { return false };
-        let follows = |node: &Node| node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
+        let follows =
+            |node: &Node| node.gone || node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
         if !self.nodes.iter().all(|(name, node)| *name == leader || follows(node)) {
             return false;
         }
@@ -352,6 +394,7 @@ impl World {
         self.nodes.iter().all(|(name, node)| {
             let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
             *name == leader
+                || node.gone
                 || (says
                     && (asynchronous
                         || node.config.tags.nosync
@@ -377,6 +420,30 @@ impl World {
         let until = self.now + limit;
         if !self.run_to(until, &holds) {
             panic!("not within {limit:?}: {what}\n{}", self.story());
+        }
+    }
+
+    /// Lets time pass until something holds, or the limit is over. Returns whether it holds.
+    pub fn reach(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let until = self.now + limit;
+        self.run_to(until, holds)
+    }
+
+    /// How long it lives.
+    pub fn age(&self) -> Duration {
+        self.now.saturating_sub(BEGIN)
+    }
+
+    /// The longest ttl that a member is configured with.
+    pub fn longest_ttl(&self) -> Duration {
+        let present = self.nodes.values().filter(|node| !node.gone);
+        present.map(|node| node.config.timing.ttl).max().unwrap_or_default()
+    }
+
+    /// Writes down what was done, for a person.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(tale) = &mut self.tale {
+            tale.push((self.now, what()));
         }
     }
 
@@ -422,7 +489,11 @@ impl World {
         match happening {
             Happening::Input(name, incarnation, input) => {
                 if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                    let begins = matches!(&input, Input::Finished { result: Ok(Answer::Snapshot(_)), .. });
                     self.hand(&name, input);
+                    if begins {
+                        self.begin_watch(&name);
+                    }
                 }
             }
             Happening::Perform(name, incarnation, action, sent) => self.perform(&name, incarnation, action, sent),
@@ -448,8 +519,19 @@ impl World {
                     self.hand(&name, Input::WatchLost);
                 } else if self.node(&name).watching {
                     self.hand(&name, Input::Changed { revision, changes });
+                } else if let Some(missed) = &mut self.node_mut(&name).missed {
+                    missed.push((revision, changes));
                 }
             }
+        }
+    }
+
+    /// A read was answered: from now on its reader hears of every change since.
+    fn begin_watch(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.watching = true;
+        for (revision, changes) in node.missed.take().unwrap_or_default() {
+            self.hand(name, Input::Changed { revision, changes });
         }
     }
 

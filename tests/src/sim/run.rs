@@ -1,0 +1,294 @@
+//! One world, from its plan to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use odoo_ha_core::member::MemberId;
+
+use super::tally::Counter;
+use super::{Deed, Dice, Fault, Judged, Plan, Step, Tally, Wish, World};
+
+/// A new cluster is whole within this.
+const BEGINS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Once nothing is broken any more, the cluster is whole within this, and so many ttls.
+const HEALS_WITHIN: Duration = Duration::from_secs(60);
+const HEALS_WITHIN_TTLS: u32 = 6;
+
+/// How long an operator looks on before resuming what is paused.
+const OPERATOR_WAITS: Duration = Duration::from_secs(10);
+
+/// What must never be, and was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The step of the plan in which it was seen; 0: before the first.
+    pub step: usize,
+    /// When, since the world began.
+    pub at: Duration,
+    /// What must hold.
+    pub invariant: String,
+    /// What was seen.
+    pub what: String,
+    /// What happened before, for a person; empty unless asked for.
+    pub timeline: String,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Of which seed.
+    pub seed: u64,
+    /// What is counted.
+    pub tally: Tally,
+    /// A number that follows from everything that happened.
+    pub digest: u64,
+    /// What must never be, and was.
+    pub broken: Option<Broken>,
+}
+
+/// Lets a world live by its plan. `told`: what happens is written down for a person.
+pub fn run(plan: &Plan, told: bool) -> Outcome {
+    let mut life = Life::new(plan, told);
+    let ended = catch_unwind(AssertUnwindSafe(|| life.live()));
+    let broken = match ended {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Some(life.broken("no panic", text.unwrap_or_default()))
+        }
+    };
+    life.outcome(broken)
+}
+
+struct Life<'a> {
+    plan: &'a Plan,
+    told: bool,
+    world: Option<World>,
+    step: usize,
+    /// So many events were counted.
+    seen: usize,
+    counter: Counter,
+    tally: Tally,
+    digest: Digest,
+}
+
+impl<'a> Life<'a> {
+    fn new(plan: &'a Plan, told: bool) -> Self {
+        let (counter, tally) = (Counter::default(), Tally::default());
+        Self { plan, told, world: None, step: 0, seen: 0, counter, tally, digest: Digest::new(plan.seed) }
+    }
+
+    fn live(&mut self) -> Result<(), Broken> {
+        let plan = self.plan;
+        let world = self.world.insert(begin(plan, self.told));
+        if !world.reach(BEGINS_WITHIN, World::whole) {
+            return Err(self.broken("heals", format!("a new cluster is not whole within {BEGINS_WITHIN:?}")));
+        }
+        self.look()?;
+        for step in &plan.steps {
+            self.step = step.number;
+            self.take(step)?;
+            self.pass(step.wait)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        let mut dice = Dice::new(step.dice);
+        world.finish_removals();
+        let number = step.number;
+        match step.deed {
+            Deed::Fault(kind) => {
+                let Some(fault) = Fault::draw(kind, world, &mut dice) else { return Ok(()) };
+                world.note(|| format!("step {number}: {fault}"));
+                world.apply(&fault);
+                self.tally.faults += 1;
+            }
+            Deed::Wish(kind) => {
+                let Some(wish) = Wish::draw(kind, world, &mut dice) else { return Ok(()) };
+                world.note(|| format!("step {number}: {wish}"));
+                world.wish(&wish);
+                self.tally.wishes += 1;
+            }
+            Deed::Mend => {
+                let Some(whom) = world.somebody(&mut dice) else { return Ok(()) };
+                world.note(|| format!("step {number}: {whom} is mended"));
+                world.mend(&whom);
+            }
+            Deed::Heal => {
+                world.note(|| format!("step {number}: everything is mended"));
+                world.heal();
+            }
+            Deed::Peace => {
+                world.note(|| format!("step {number}: everything is mended, and the cluster is left in peace"));
+                self.peace(&mut dice)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass, until something is seen that must never be.
+    fn pass(&mut self, wait: Duration) -> Result<(), Broken> {
+        let judged = self.plan.profile.judged;
+        if let Some(world) = &mut self.world {
+            world.reach(wait, |world| judged == Judged::All && !world.violations.is_empty());
+        }
+        self.look()
+    }
+
+    /// Everything is mended; the cluster has to become whole. A paused one does so only with an operator's help.
+    fn peace(&mut self, dice: &mut Dice) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        let limit = HEALS_WITHIN + world.longest_ttl() * HEALS_WITHIN_TTLS;
+        let began = world.now;
+        for round in 0_u32.. {
+            let Some(world) = &mut self.world else { return Ok(()) };
+            world.heal();
+            let judged = self.plan.profile.judged;
+            world.reach(OPERATOR_WAITS, |world| {
+                world.removals.is_empty() && world.whole() || judged == Judged::All && !world.violations.is_empty()
+            });
+            let (whole, took) = (world.removals.is_empty() && world.whole(), world.now - began);
+            self.look()?;
+            if whole {
+                self.tally.peaces += 1;
+                self.tally.longest_heal = self.tally.longest_heal.max(took);
+                return Ok(());
+            }
+            if took > limit {
+                if judged == Judged::Durability {
+                    return Ok(());
+                }
+                return Err(self.broken("heals", format!("the cluster is not whole {took:?} after the last fault")));
+            }
+            self.help(round, dice);
+        }
+        Ok(())
+    }
+
+    /// What an operator does about a cluster that does not become whole: nothing, unless it is paused. With the leader gone, only a forced failover leads out of a pause,
+    /// and nobody need accept a loss for it.
+    fn help(&mut self, round: u32, dice: &mut Dice) {
+        let Some(world) = &mut self.world else { return };
+        let paused = world.store.leader_record().is_some_and(|record| record.paused);
+        let Some(whom) = world.somebody(dice).filter(|_| paused) else { return };
+        let wish = if round.is_multiple_of(2) {
+            Wish::Resume(whom)
+        } else {
+            Wish::Failover(whom.clone(), dice.pick(&world.present()).cloned().unwrap_or(whom), false)
+        };
+        world.note(|| wish.to_string());
+        world.wish(&wish);
+    }
+
+    /// Counts what happened, and looks for what must never be.
+    fn look(&mut self) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        for (at, event) in &world.events[self.seen..] {
+            self.counter.take(event, &mut self.tally);
+            self.digest.number(u64::try_from(at.as_micros()).unwrap_or_default());
+            self.digest.number(event.term.0);
+            self.digest.text(event.member.as_str());
+            self.digest.text(&event.sentence);
+        }
+        self.seen = world.events.len();
+        let judged = self.plan.profile.judged;
+        let found = world.violations.iter().find(|what| judged == Judged::All || invariant_of(what) == DURABILITY);
+        if let Some(what) = found.cloned() {
+            return Err(self.broken(invariant_of(&what), what));
+        }
+        world.violations.clear();
+        Ok(())
+    }
+
+    fn broken(&self, invariant: &str, what: String) -> Broken {
+        let world = self.world.as_ref();
+        Broken {
+            step: self.step,
+            at: world.map_or(Duration::ZERO, World::age),
+            invariant: invariant.to_owned(),
+            what,
+            timeline: world.filter(|_| self.told).map(World::timeline).unwrap_or_default(),
+        }
+    }
+
+    fn outcome(mut self, broken: Option<Broken>) -> Outcome {
+        if let Some(world) = &self.world {
+            self.tally.lived = world.age();
+            self.digest.number(u64::try_from(world.now.as_micros()).unwrap_or_default());
+            self.digest.number(world.acknowledged.len() as u64);
+            self.digest.number(world.store.snapshot().revision.0);
+        }
+        if let Some(broken) = &broken {
+            self.digest.text(&broken.what);
+        }
+        Outcome { seed: self.plan.seed, tally: self.tally, digest: self.digest.0, broken }
+    }
+}
+
+/// The longest that a watchdog acts before its deadline, whatever the ttl is set to.
+const WATCHDOG_ACTS_BEFORE: Duration = Duration::from_millis(400);
+
+fn begin(plan: &Plan, told: bool) -> World {
+    let mut world = World::with(plan.nodes, plan.world, |config| {
+        config.policy.sync_mode = plan.mode;
+        config.timing = plan.timing;
+        config.watchdog = Some(WATCHDOG_ACTS_BEFORE);
+    });
+    world.tale = told.then(Vec::new);
+    world.supervised = Some(Duration::from_secs(1));
+    world.direct_writers = plan.direct_writers;
+    world.network.notice = Duration::from_millis(plan.profile.notice_ms);
+    let names: Vec<MemberId> = world.present();
+    for (name, ppm) in names.iter().zip(&plan.clocks) {
+        world.node_mut(name).database.hasty = plan.profile.hasty;
+        if *ppm != 0 {
+            world.set_clock(name, *ppm);
+            world.start_agent(name);
+        }
+    }
+    world
+}
+
+/// The invariant by which a profile that judges durability alone judges.
+const DURABILITY: &str = "nothing acknowledged is lost";
+
+/// The invariant that a violation breaks.
+fn invariant_of(what: &str) -> &'static str {
+    const NAMES: &[(&str, &str)] = &[
+        ("believe to lead", "one believes to lead"),
+        ("the address", "one has the address"),
+        ("believes until", "nobody believes beyond the record"),
+        ("the record counts", "whom the record counts is waited for"),
+        ("promised writes", DURABILITY),
+        ("acknowledges alone", "strict never acknowledges alone"),
+        ("side by side", "one acknowledges"),
+        ("promotes to timeline", "timelines are owned"),
+        ("invariant", "the machine's own"),
+    ];
+    NAMES.iter().find(|(part, _)| what.contains(part)).map_or("other", |(_, name)| name)
+}
+
+/// A number that follows from all that was put in, and from its order.
+struct Digest(u64);
+
+impl Digest {
+    const fn new(seed: u64) -> Self {
+        Self(seed ^ 0xCBF2_9CE4_8422_2325)
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    }
+
+    fn text(&mut self, text: &str) {
+        for chunk in text.as_bytes().chunks(8) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            self.number(u64::from_le_bytes(bytes));
+        }
+        self.number(text.len() as u64);
+    }
+}
