@@ -55,7 +55,7 @@ fn a_suspended_machine_sees_that_time_has_passed() {
     world.wake_machine(&leader);
     assert_eq!(world.believers().len(), 1);
     assert!(!world.node(&leader).database.state.runs(), "its watchdog was the first to move");
-    assert_eq!(world.node(&leader).database.log.len(), log);
+    assert!(world.node(&leader).database.log.len() <= log, "it wrote nothing more");
     heals(&mut world);
 }
 

@@ -29,6 +29,7 @@ fn settled(mut world: World) -> (World, MemberId, Vec<MemberId>) {
 
 /// Everything is mended; then everything must be well again, and nothing lost.
 fn heals(world: &mut World) {
+    world.supervised = Some(seconds(1));
     world.heal();
     world.run_until("whole again", seconds(60), World::whole);
     assert_eq!(world.lost(), 0, "{}", world.story());
