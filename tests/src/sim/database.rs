@@ -72,8 +72,6 @@ pub struct Database {
     pub hung: bool,
     /// A fast shutdown does not end in time.
     pub slow_shutdown: bool,
-    /// It says "saved" before anybody else has it, whatever it was told to wait for.
-    pub hasty: bool,
     /// A fast shutdown is under way: nothing is written any more, standbys still receive.
     pub stopping: bool,
     /// A promotion is under way.
@@ -130,7 +128,6 @@ impl Database {
             in_recovery: false,
             hung: false,
             slow_shutdown: false,
-            hasty: false,
             stopping: false,
             promotion: None,
             switched_at: 0,
@@ -211,7 +208,7 @@ impl Database {
             SynchronousStandbys::AllOf(names) => names.iter().all(&flushed),
             SynchronousStandbys::AnyOf { k, names } => names.iter().filter(|name| flushed(name)).count() >= *k as usize,
         };
-        enough(&self.synchronous) || self.before.iter().any(|(standbys, _)| enough(standbys))
+        self.hasty || enough(&self.synchronous) || self.before.iter().any(|(standbys, _)| enough(standbys))
     }
 
     /// Whether this log is the beginning of the other.

@@ -1,8 +1,14 @@
 //! Whole machines that stand still, and go on.
 
+use std::time::Duration;
+
 use odoo_ha_core::member::MemberId;
 
+use super::world::Happening;
 use super::{Clock, World};
+
+/// What was sent to a machine that stood still reaches it so much after it woke, at the earliest.
+const RETRANSMISSION: Duration = Duration::from_millis(5);
 
 /// Which clocks stand still together with the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub enum Standstill {
 #[derive(Clone, Copy, Debug)]
 pub struct Asleep {
     ppm: i64,
-    was_hung: bool,
+    pub(super) was_hung: bool,
     was_frozen: bool,
     address: bool,
 }
@@ -55,6 +61,14 @@ impl World {
         node.database.hung = asleep.was_hung && node.database.state.runs();
         node.address = asleep.address && node.machine.is_some();
         node.clock.set(now, asleep.ppm);
+        // What came for it meanwhile is retransmitted a little later, in order: it moves before it hears.
+        let (waiting, incarnation) = (std::mem::take(&mut node.waiting), node.incarnation);
+        let wait = RETRANSMISSION + Duration::from_millis(self.chance(200));
+        let node = self.node_mut(name);
+        node.watch_stalled_until = node.watch_stalled_until.max(now + wait);
+        for input in waiting {
+            self.after(wait, Happening::Input(name.clone(), incarnation, input));
+        }
         self.note_clocks();
         self.watch_dog(name);
         if !self.node(name).frozen {

@@ -46,7 +46,7 @@ pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use dice::Dice;
 pub use disk::Disk;
 pub use fact::Fact;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Ailment, Fault, FaultKind};
 pub use glimpse::Glimpse;
 pub use healing::HEALS_WITHIN;
 pub use history::History;

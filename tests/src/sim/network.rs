@@ -66,6 +66,14 @@ impl World {
         }
     }
 
+    /// Whatever is wrong with the network and with the store as a whole is mended.
+    pub fn heal_world(&mut self) {
+        self.network.mend();
+        self.network.usual = Link::default();
+        self.store_slow = Duration::ZERO;
+        self.store_away_until = self.now;
+    }
+
     /// Whether what one node sends reaches the other: the link is there, and neither is cut off, dead or asleep.
     pub fn reaches(&self, from: &MemberId, to: &MemberId) -> bool {
         let is_there = |name| self.nodes.get(name).is_some_and(|node| !node.cut_from_peers && node.asleep.is_none());

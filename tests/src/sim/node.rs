@@ -150,6 +150,9 @@ impl Node {
     pub fn mend(&mut self) {
         let database = &mut self.database;
         database.hung &= self.asleep.is_some();
+        if let Some(asleep) = &mut self.asleep {
+            asleep.was_hung = false;
+        }
         database.slow_shutdown = false;
         database.replay_held = None;
         database.replay_takes = Duration::ZERO;

@@ -272,7 +272,10 @@ impl World {
         }
         let there = self.nodes.get(upstream).filter(|_| self.talk(name, upstream));
         let source = there.map(|node| &node.database).filter(|db| db.state == DatabaseState::Primary && !db.hung);
+        // Begun by this very order, a rewind goes on; one that another left is of no use.
+        let rewinds = self.node(name).begun.is_some() && own.broken == Some(HalfWay::Rewind) && !order.reclone;
         let by = match source {
+            Some(_) if rewinds => FollowedBy::Rewind,
             _ if !has_data || order.reclone => FollowedBy::Clone,
             Some(source) if !own.is_prefix_of(source) => FollowedBy::Rewind,
             Some(_) | None => FollowedBy::Nothing,

@@ -247,10 +247,10 @@ fn begin(plan: &Plan, told: bool) -> World {
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
     world.direct_writers = plan.direct_writers;
+    world.network.notice = Duration::from_millis(plan.profile.notice_ms);
     let names: Vec<MemberId> = world.present();
     for (name, ppm) in names.iter().zip(&plan.clocks) {
-        let node = world.node_mut(name);
-        node.database.hasty = plan.profile.hasty;
+        world.node_mut(name).database.hasty = plan.profile.hasty;
         if *ppm != 0 {
             world.set_clock(name, *ppm);
             world.start_agent(name);

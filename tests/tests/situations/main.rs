@@ -41,6 +41,7 @@ mod tags_are_heard;
 mod timelines_are_owned;
 mod times_changed_at_run_time;
 mod winner_cannot_promote;
+mod winner_died_before_its_promotion;
 
 use std::time::Duration;
 
