@@ -1,6 +1,6 @@
 //! One step: what it does to the state, until everything that is no step of its own has come to rest.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseOrder, DatabaseState};
@@ -14,7 +14,7 @@ use odoo_ha_core::time::Moment;
 use super::bounds::{Bounds, Clocks, Mistake};
 use super::state::{Call, Node, State, Wrong};
 use super::step::{Fate, Step, is_step};
-use super::store::News;
+use super::store::is_small_talk;
 
 /// More inputs than this in one step are a circle.
 const MAX_INPUTS: usize = 2000;
@@ -147,20 +147,17 @@ impl<'a> Motion<'a> {
             node.machine.is_some()
                 && !node.frozen
                 && !node.news.is_empty()
-                && node.news.iter().all(News::is_small_talk)
+                && node.news.iter().all(is_small_talk)
         };
         let Some(i) = self.state.all().position(idle) else { return false };
         self.show_news(i);
         true
     }
 
-    /// All changes that wait to be shown, one after the other. A watch that shows only some of them is one that showed those before the
-    /// others were made: for the machine it is the same order of inputs.
     fn show_news(&mut self, i: usize) {
-        for news in std::mem::take(&mut self.node(i).news) {
-            let changes = news.changes.to_vec();
-            self.tell(i, Input::Changed { revision: news.revision, changes });
-        }
+        let keys = std::mem::take(&mut self.node(i).news);
+        let (revision, changes) = self.state.store.get().changes(&keys);
+        self.tell(i, Input::Changed { revision, changes });
     }
 
     fn hand(&mut self, i: usize, input: Input) {
@@ -253,13 +250,13 @@ impl<'a> Motion<'a> {
 
     /// A commit arrives at the store, and everybody who watches will hear of it.
     pub(super) fn write(&mut self, commit: &Commit) -> Outcome {
-        let (committed, news) = self.state.store.open().commit(commit)?;
+        let committed = self.state.store.open().commit(commit)?;
         if self.state.store.get().went_back {
             self.state.wrong = Some(Wrong::TermWentBack);
         }
         for i in 0..self.state.nodes.len() {
             if self.state.node(i).watching {
-                self.node(i).news.push_back(news.clone());
+                self.node(i).news.extend(commit.writes.keys().cloned());
             }
         }
         Ok(Answer::Committed(committed))
@@ -380,7 +377,7 @@ impl<'a> Motion<'a> {
             database: super::database::Database::absent(),
             clock: Duration::from_secs(1000),
             calls: BTreeMap::new(),
-            news: VecDeque::new(),
+            news: BTreeSet::new(),
             watching: false,
             frozen: false,
         }

@@ -1,18 +1,18 @@
 //! One state of the whole: nodes, store, and what is under way between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::machine::{Action, Machine, Memo, Order, StateName};
 use odoo_ha_core::member::MemberId;
-use odoo_ha_core::store::Commit;
+use odoo_ha_core::store::{Commit, Key};
 
 use super::bounds::Budget;
 use super::database::Database;
 use super::sealed::Sealed;
-use super::store::{News, Store};
+use super::store::Store;
 
 /// One member: its agent, its database, what it remembers, what it waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,8 +30,9 @@ pub(super) struct Node {
     pub(super) clock: Duration,
     /// What the agent asked for and has no answer to.
     pub(super) calls: BTreeMap<u64, Call>,
-    /// What the watch has not shown yet, in order.
-    pub(super) news: VecDeque<News>,
+    /// Keys whose last change the watch has not shown yet. It shows all of them at once, as they are by then; one that shows only some is one
+    /// that showed those before the others were changed, and that is another order of the same steps.
+    pub(super) news: BTreeSet<Key>,
     pub(super) watching: bool,
     /// The agent's process is frozen.
     pub(super) frozen: bool,

@@ -1,7 +1,6 @@
 //! The coordination store: atomic guarded commits, and what of its history the properties need.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::member::{ClusterId, MemberId};
@@ -9,18 +8,9 @@ use odoo_ha_core::records::{LeaderRecord, Record, SyncRecord, VoteRecord, decode
 use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
 use odoo_ha_core::term::Term;
 
-/// One revision, as a watch shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct News {
-    pub(super) revision: Revision,
-    pub(super) changes: Arc<Vec<Change>>,
-}
-
-impl News {
-    /// It is about nothing but what members say of themselves: told at once, so that it does not multiply the states.
-    pub(super) fn is_small_talk(&self) -> bool {
-        self.changes.iter().all(|change| change.key.as_str().starts_with("members/"))
-    }
+/// Whether a key is about nothing but what a member says of itself: told at once, so that it does not multiply the states.
+pub(super) fn is_small_talk(key: &Key) -> bool {
+    key.as_str().starts_with("members/")
 }
 
 /// The store's content.
@@ -44,7 +34,7 @@ impl Store {
     }
 
     /// Does a commit, or refuses it as a conflict.
-    pub(super) fn commit(&mut self, commit: &Commit) -> Result<(Committed, News), Failure> {
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed, Failure> {
         for guard in &commit.guards {
             let holds = match guard {
                 Guard::Absent(key) => !self.entries.contains_key(key),
@@ -55,18 +45,22 @@ impl Store {
             }
         }
         self.revision += 1;
-        let version = Version(self.revision);
         let mut versions = BTreeMap::new();
-        let mut changes = Vec::new();
         for (key, value) in &commit.writes {
+            // Counted for each key alone, as equality is all that a version means: so commits to different keys may change places.
+            let version = Version(self.entries.get(key).map_or(0, |entry| entry.version.0) + 1);
             let entry = Entry { version, value: value.clone() };
             versions.insert(key.clone(), version);
-            self.entries.insert(key.clone(), entry.clone());
+            self.entries.insert(key.clone(), entry);
             self.read_back(key);
-            changes.push(Change { key: key.clone(), entry: Some(entry) });
         }
-        let news = News { revision: Revision(self.revision), changes: Arc::new(changes) };
-        Ok((Committed { versions }, news))
+        Ok(Committed { versions })
+    }
+
+    /// What a watch shows that has not shown these keys yet.
+    pub(super) fn changes(&self, keys: &BTreeSet<Key>) -> (Revision, Vec<Change>) {
+        let change = |key: &Key| Change { key: key.clone(), entry: self.entries.get(key).cloned() };
+        (Revision(self.revision), keys.iter().map(change).collect())
     }
 
     fn read_back(&mut self, key: &Key) {
