@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use odoo_ha_tests::model::{Beginning, Bounds, Clocks, Mistake, Report, check};
+use odoo_ha_tests::model::{Beginning, Bounds, Clocks, Mistake, Report, Wrong, check};
 
 const HELP: &str = "\
 Model checking of the real machine: every order of events within a bound.
@@ -15,7 +15,8 @@ Model checking of the real machine: every order of events within a bound.
   --fine             reads of the store and writes of the memo are steps, too
   --writes N --crashes N --lost N --freezes N --switchovers N
                      how much may happen in one run
-  --mistake NAME     with a mistake on purpose (FreezeSkipped, UnknownIsNo, ...)
+  --mistake NAME     with a mistake on purpose (FreezeSkipped, LoosenedFirst, ...)
+  --only WHAT        look for one kind of violation alone (Lost, VoterReceives, ...)
   --threads N        default 1; with more, the depth is bounded less exactly
   --seconds N        stop after so long, incomplete
   --story NAME       print the way to a state whose property's name has this in it
@@ -53,6 +54,7 @@ fn asked() -> Result<Option<Asked>, String> {
                     "--seconds" => asked.limit = Some(Duration::from_secs(u64::from(number()?))),
                     "--story" => asked.story = Some(value),
                     "--from" => bounds.beginning = beginning(&value)?,
+                    "--only" => bounds.only = Some(wrong(&value)?),
                     "--mistake" => bounds.mistake = mistake(&value)?,
                     _ => return Err(format!("{word} is not known; --help says what is")),
                 }
@@ -70,6 +72,11 @@ fn beginning(value: &str) -> Result<Beginning, String> {
         "dropped" => Ok(Beginning::Dropped),
         _ => Err(format!("--from {value} is not known")),
     }
+}
+
+fn wrong(value: &str) -> Result<Wrong, String> {
+    let known = Wrong::ALL.into_iter().find(|wrong| format!("{wrong:?}") == value);
+    known.ok_or_else(|| format!("nothing is called that; there are {:?}", Wrong::ALL))
 }
 
 fn mistake(value: &str) -> Result<Mistake, String> {

@@ -1,5 +1,7 @@
 //! How much may go wrong in one run. The space is exhausted within these.
 
+use super::state::Wrong;
+
 /// How time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clocks {
@@ -41,8 +43,6 @@ pub enum Mistake {
     LoosenedFirst,
     /// The database is not told to wait for more before the record says so (protocol rule 18).
     TightenedLate,
-    /// No answer is told as "it did not happen" (protocol rule 8).
-    UnknownIsNo,
     /// The intent to vote is not durable: an agent that starts anew knows nothing of a vote that it had sent (protocol rule 28).
     IntentForgotten,
     /// A winner's database is promoted waiting for nobody, whatever the record says (protocol rule 20).
@@ -51,13 +51,12 @@ pub enum Mistake {
 
 impl Mistake {
     /// All that are mistakes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::FreezeSkipped,
         Self::TakeoverUnguarded,
         Self::RenewalUnguarded,
         Self::LoosenedFirst,
         Self::TightenedLate,
-        Self::UnknownIsNo,
         Self::IntentForgotten,
         Self::PromotedWithoutNames,
     ];
@@ -93,6 +92,8 @@ pub struct Bounds {
     pub fine: bool,
     /// What is wrong on purpose.
     pub mistake: Mistake,
+    /// Look for this alone; else for everything. A mistake is often seen where it is made, long before it costs a commit.
+    pub only: Option<Wrong>,
 }
 
 impl Bounds {
@@ -106,6 +107,7 @@ impl Bounds {
             budget: Budget { writes: 1, crashes: 1, lost: 1, freezes: 0, switchovers: 0 },
             fine: false,
             mistake: Mistake::None,
+            only: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use odoo_ha_core::time::Moment;
 use stateright::Property;
 
 use super::Cluster;
+use super::database::Database;
 use super::motion::Motion;
 use super::state::{Node, State, Wrong};
 
@@ -36,16 +37,36 @@ impl Motion<'_> {
 
     /// Looks for what must never be.
     pub(super) fn look(&mut self) {
-        let state = &self.state;
-        let found = self.lost().or_else(|| self.two_believers()).or_else(|| self.uncounted()).or_else(|| self.receives());
-        self.state.wrong = state.wrong.or(found);
+        for wrong in [self.lost(), self.admitted_lacks(), self.two_believers(), self.uncounted(), self.receives()]
+            .into_iter()
+            .flatten()
+        {
+            self.found(wrong);
+        }
     }
 
-    /// The newest primary has everything that was acknowledged.
+    /// The primary of the newest term has everything that was acknowledged. One of an older term may still run: it acknowledges nothing.
     fn lost(&self) -> Option<Wrong> {
         let newest = self.state.newest_primary()?;
-        let lacks = self.state.promised.iter().any(|id| !newest.database.has(*id));
-        lacks.then_some(Wrong::Lost)
+        let in_force = self.state.store.get().sync.as_ref()?.mark.term == newest.database.term;
+        (in_force && self.lacks(&newest.database)).then_some(Wrong::Lost)
+    }
+
+    fn lacks(&self, database: &Database) -> bool {
+        self.state.promised.iter().any(|id| !database.has(*id))
+    }
+
+    /// Whoever the sync record admits alone has everything that was acknowledged: its leader, and with all-of-n each name, with the copy that
+    /// it names (protocol rules 12 and 18).
+    fn admitted_lacks(&self) -> Option<Wrong> {
+        let record = self.state.store.get().sync.as_ref()?;
+        let leader = record.leader_data.iter().map(|data| (&record.leader, data));
+        let all_of = record.rule == ElectionRule::Synchronous && record.k as usize == record.names.len();
+        let lacks = leader.chain(&record.names).any(|(member, data)| {
+            let database = self.state.index(member).map(|i| &self.state.node(i).database);
+            database.is_some_and(|database| database.data_id.as_ref() == Some(data) && self.lacks(database))
+        });
+        (all_of && lacks).then_some(Wrong::AdmittedLacks)
     }
 
     fn two_believers(&self) -> Option<Wrong> {
@@ -82,8 +103,11 @@ impl Motion<'_> {
 type Holds = fn(&Cluster, &State) -> bool;
 
 /// What must hold in every state.
-pub(super) const ALWAYS: [(&str, Wrong, Holds); 7] = [
-    ("no acknowledged commit is missing on the newest primary", Wrong::Lost, |_, s| s.wrong != Some(Wrong::Lost)),
+pub(super) const ALWAYS: [(&str, Wrong, Holds); 8] = [
+    ("the primary of the newest term has every acknowledged commit", Wrong::Lost, |_, s| s.wrong != Some(Wrong::Lost)),
+    ("whoever the sync record admits alone has every acknowledged commit", Wrong::AdmittedLacks, |_, s| {
+        s.wrong != Some(Wrong::AdmittedLacks)
+    }),
     ("at most one agent believes to lead", Wrong::TwoBelievers, |_, s| s.wrong != Some(Wrong::TwoBelievers)),
     ("terms in the store only grow and have one holder", Wrong::TermWentBack, |_, s| {
         s.wrong != Some(Wrong::TermWentBack)

@@ -78,9 +78,7 @@ impl<'a> Motion<'a> {
             Step::Receive(i) => self.receive(i)?,
             Step::Write(i) => {
                 self.state.left.writes -= 1;
-                let next = self.state.promised.len() + self.state.waiting.len();
                 let id = self.bounds.budget.writes - self.state.left.writes;
-                debug_assert!(next < usize::from(u8::MAX));
                 let database = &mut self.node(i).database;
                 database.append(id);
                 let index = database.log.len() - 1;
@@ -122,6 +120,13 @@ impl<'a> Motion<'a> {
         self.state.nodes[i].open()
     }
 
+    /// Something was seen that must never be.
+    pub(super) fn found(&mut self, wrong: Wrong) {
+        if self.bounds.only.is_none_or(|only| only == wrong) {
+            self.state.wrong.get_or_insert(wrong);
+        }
+    }
+
     pub(super) fn tell(&mut self, i: usize, input: Input) {
         self.told.push_back((i, input));
     }
@@ -135,7 +140,7 @@ impl<'a> Motion<'a> {
                 return;
             }
             if round == MAX_INPUTS {
-                self.state.wrong = Some(Wrong::InvariantBroken);
+                self.found(Wrong::InvariantBroken);
                 return;
             }
         }
@@ -144,10 +149,7 @@ impl<'a> Motion<'a> {
     /// What is only about members themselves is shown at once where nothing else waits to be shown.
     fn small_talk(&mut self) -> bool {
         let idle = |node: &Node| {
-            node.machine.is_some()
-                && !node.frozen
-                && !node.news.is_empty()
-                && node.news.iter().all(is_small_talk)
+            node.machine.is_some() && !node.frozen && !node.news.is_empty() && node.news.iter().all(is_small_talk)
         };
         let Some(i) = self.state.all().position(idle) else { return false };
         self.show_news(i);
@@ -194,7 +196,7 @@ impl<'a> Motion<'a> {
         let changed = std::mem::replace(&mut node.doing, doing) != doing;
         self.noticed |= changed;
         if broken {
-            self.state.wrong = Some(Wrong::InvariantBroken);
+            self.found(Wrong::InvariantBroken);
         }
         for action in actions {
             self.begin(i, action);
@@ -224,10 +226,7 @@ impl<'a> Motion<'a> {
         if self.state.node(i).clock <= call.by {
             self.state.left.lost = self.state.left.lost.checked_sub(1)?;
         }
-        let kind = match (call.commit(), self.bounds.mistake) {
-            (None, _) | (_, Mistake::UnknownIsNo) => ErrorKind::Unavailable,
-            (Some(_), _) => ErrorKind::Unknown,
-        };
+        let kind = if call.commit().is_some() { ErrorKind::Unknown } else { ErrorKind::Unavailable };
         if let Some(commit) = call.commit() {
             let seen = &mut self.state.unanswered;
             match fate {
@@ -252,7 +251,7 @@ impl<'a> Motion<'a> {
     pub(super) fn write(&mut self, commit: &Commit) -> Outcome {
         let committed = self.state.store.open().commit(commit)?;
         if self.state.store.get().went_back {
-            self.state.wrong = Some(Wrong::TermWentBack);
+            self.found(Wrong::TermWentBack);
         }
         for i in 0..self.state.nodes.len() {
             if self.state.node(i).watching {
@@ -321,7 +320,8 @@ impl<'a> Motion<'a> {
         loop {
             let awake = || self.state.all().enumerate().filter(|(_, node)| node.machine.is_some() && !node.frozen);
             let limit = awake().flat_map(|(_, node)| node.calls.values().map(|call| call.by)).min();
-            let wakes = awake().filter_map(|(i, node)| Some((node.machine.as_ref()?.poll_timeout()?.since_origin(), i)));
+            let wakes =
+                awake().filter_map(|(i, node)| Some((node.machine.as_ref()?.poll_timeout()?.since_origin(), i)));
             let (wake, i) = wakes.min()?;
             let at = wake.max(last + LATE_COMMON);
             if limit.is_some_and(|limit| at > limit) || at > until {

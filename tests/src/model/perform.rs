@@ -71,7 +71,7 @@ impl Motion<'_> {
                 let given = self.state.store.get().holders.get(&order.term) == Some(&self.state.node(i).name);
                 let promoted = self.node(i).database.promote(&order)?;
                 if !given {
-                    self.state.wrong = Some(Wrong::PromotedWithoutTerm);
+                    self.found(Wrong::PromotedWithoutTerm);
                 }
                 Ok(DatabaseAnswer::Promoted(promoted))
             }

@@ -58,8 +58,10 @@ impl Call {
 /// What must never be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wrong {
-    /// The newest primary lacks a commit that was acknowledged.
+    /// The primary of the newest term lacks a commit that was acknowledged.
     Lost,
+    /// A member that could be elected alone, by the sync record as it stands, lacks a commit that was acknowledged.
+    AdmittedLacks,
     /// Two agents believe to lead at one time.
     TwoBelievers,
     /// A mark or a term in the store went back, or one term has two holders.
@@ -76,8 +78,9 @@ pub enum Wrong {
 
 impl Wrong {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lost,
+        Self::AdmittedLacks,
         Self::TwoBelievers,
         Self::TermWentBack,
         Self::PromotedWithoutTerm,
