@@ -6,7 +6,7 @@
 DEMO_ARGS ?=
 
 # Arguments of the model checker: make model MODEL_ARGS=--help
-MODEL_ARGS ?= --members 3 --depth 8
+MODEL_ARGS ?= --members 3 --depth 7
 
 # Tools live beside the build, one directory a version: nothing of the user's own is replaced.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
