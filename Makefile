@@ -1,12 +1,14 @@
 # `make` alone lists what there is. Every target can be run again at any time.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo simulate test gates fmt clippy features docs deny tools
+.PHONY: help setup demo simulate model test gates fmt clippy features docs deny tools
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
 
 # Arguments of the simulator: make simulate SIM_ARGS='--profile strict --for 2h'
 SIM_ARGS ?= --profile harsh --for 5m
+# Arguments of the model checker: make model MODEL_ARGS=--help
+MODEL_ARGS ?= --members 3 --depth 7
 
 # Tools live beside the build, one directory a version: nothing of the user's own is replaced.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
@@ -27,6 +29,9 @@ simulate: setup ## made-up worlds with faults by chance, as long as it is told; 
 
 test: setup ## every test of every crate with every feature
 	cargo test --workspace --all-features --locked
+
+model: ## every order of events of a small cluster within a bound; MODEL_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin model -- $(MODEL_ARGS)
 
 gates: fmt clippy features docs deny ## everything below: what must hold besides the tests
 

@@ -1,7 +1,10 @@
-//! What the tests share: a made-up world in which machines run by a clock of its own, and disks that are full.
+//! What the tests share: a made-up world in which machines run by a clock of its own, a model of all orders of events, and disks that are full.
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
 pub mod small_disk;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a world that is asked for what cannot be fails its test")]
 pub mod sim;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "a beginning that cannot be reached fails its test")]
+pub mod model;
