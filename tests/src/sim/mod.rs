@@ -4,6 +4,7 @@
 //! to a made-up database; what is acknowledged to the client is compared with what the leader has.
 
 mod database;
+pub mod driven;
 mod judgement;
 mod motion;
 mod node;
