@@ -11,6 +11,7 @@ mod clocks;
 mod database;
 mod dice;
 mod disk;
+pub mod driven;
 mod fact;
 mod fault;
 mod glimpse;
