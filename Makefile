@@ -1,9 +1,12 @@
 # `make` alone lists what there is. Every target can be run again at any time.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test gates fmt clippy features docs deny tools
+.PHONY: help setup demo simulate test gates fmt clippy features docs deny tools
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
+
+# Arguments of the simulator: make simulate SIM_ARGS='--profile strict --for 2h'
+SIM_ARGS ?= --profile harsh --for 5m
 
 # Tools live beside the build, one directory a version: nothing of the user's own is replaced.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
@@ -18,6 +21,9 @@ setup: ## install what this machine lacks (Debian: as root)
 
 demo: setup ## a failover to watch on this machine; DEMO_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-examples --bin quickstart -- $(DEMO_ARGS)
+
+simulate: setup ## made-up worlds with faults by chance, as long as it is told; SIM_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin simulate -- $(SIM_ARGS)
 
 test: setup ## every test of every crate with every feature
 	cargo test --workspace --all-features --locked

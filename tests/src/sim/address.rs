@@ -25,8 +25,8 @@ impl World {
             let believes = believes.is_some_and(|until| until > self.moment(other)) && !holder.frozen;
             let taken_by_term = facts.fences_by_term && facts.moves_authoritatively;
             if believes && !taken_by_term && self.clocks_honest() {
-                let text = format!("at {:?}: {name} attaches the address while {other} still has it", self.now);
-                self.violations.push(text);
+                let text = format!("{name} attaches the address while {other} still has it");
+                self.violate("address_is_safe", text);
             }
             if !facts.moves_authoritatively {
                 return Err(Failure::new(ErrorKind::NotReady, "another has it"));

@@ -397,12 +397,13 @@ impl World {
 
     /// Undoes everything that was broken on one member, and starts its agent if it does not run.
     pub fn mend(&mut self, name: &MemberId) {
-        let now = self.now;
         let leaves = self.removals.contains_key(name);
         self.answerless.remove(name);
+        if self.node(name).asleep.is_some() {
+            self.wake_machine(name);
+        }
         let node = self.node_mut(name);
         node.mend();
-        node.watch_stalled_until = now;
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);
@@ -419,6 +420,7 @@ impl World {
             self.mend(&name);
         }
         self.answerless.clear();
+        self.network.mend();
     }
 
     /// Another member than this, by chance.

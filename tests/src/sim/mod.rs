@@ -1,15 +1,23 @@
-//! A made-up world: machines, a store, databases, one address and a client, all moved by one clock and one seed.
+//! The simulator: a made-up world of machines, a store, databases, one address and clients, all moved by one clock and one seed.
 //!
 //! Nothing in it waits or draws by chance: the same seed gives the same run. What the machines order takes a made-up time and is done
-//! to a made-up database; what is acknowledged to the client is compared with what the leader has.
+//! to a made-up database. After every step the invariants of [`invariants`] are looked at, and what the clients saw is judged by itself
+//! ([`history`]).
 
 mod address;
 mod campaign;
+mod client;
 mod clocks;
 mod database;
 mod dice;
 mod disk;
+mod fact;
 mod fault;
+mod glimpse;
+mod healing;
+pub mod history;
+pub mod invariants;
+mod judge;
 mod judgement;
 mod machines;
 mod motion;
@@ -20,6 +28,7 @@ mod orders;
 mod perform;
 mod plan;
 mod profile;
+mod records;
 mod replication;
 mod run;
 mod services;
@@ -28,6 +37,7 @@ mod store;
 mod store_calls;
 mod tally;
 mod timeline;
+mod violation;
 mod world;
 
 pub use campaign::{Campaign, Report};
@@ -35,13 +45,18 @@ pub use clocks::Clock;
 pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use dice::Dice;
 pub use disk::Disk;
+pub use fact::Fact;
 pub use fault::{Ailment, Fault, FaultKind};
+pub use glimpse::Glimpse;
+pub use healing::HEALS_WITHIN;
+pub use history::History;
 pub use machines::{Asleep, Standstill};
 pub use network::{Link, Network};
 pub use node::Node;
 pub use operator::{Wish, WishKind};
 pub use plan::{Deed, Plan, Step};
 pub use profile::{Clocks, Judged, Profile};
+pub use records::Records;
 pub use replication::{Receiver, Sender};
 pub use run::{Broken, Outcome, run};
 pub use services::{FilesRole, Filestore, Services};
@@ -49,4 +64,5 @@ pub use shrink::shrink;
 pub use store::{Answerless, Store};
 pub use store_calls::StoreLink;
 pub use tally::Tally;
+pub use violation::Violation;
 pub use world::{MOST_MEMBERS, World, member};

@@ -96,7 +96,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A member whose agent was not started yet.
+    /// A node where nothing runs and nothing is wrong.
     pub fn new(config: Config) -> Self {
         Self {
             config,

@@ -402,13 +402,6 @@ impl World {
         if node.disk.full {
             return refused(ErrorKind::Disk, "no space left");
         }
-        let reused = self
-            .nodes
-            .values()
-            .any(|node| node.database.state == DatabaseState::Primary && node.database.timeline == order.timeline.0);
-        if reused {
-            self.violations.push(format!("{name} promotes to timeline {}, which another owns", order.timeline));
-        }
         let node = self.node(name);
         let until = (!node.promotion_hangs).then_some(self.now + node.promotion_takes);
         let database = &mut self.node_mut(name).database;

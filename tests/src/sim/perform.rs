@@ -189,6 +189,7 @@ impl World {
         if node.begun == Some(action.id) {
             (node.begun, node.barrier) = (None, None);
         }
+        self.note_order(name, &action.order, result.is_ok());
         self.answer(name, incarnation, &action, sent, result);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 
+use super::invariants::holds_without_clocks;
 use super::tally::Counter;
 use super::{Deed, Dice, Fault, Judged, Plan, Step, Tally, Wish, World};
 
@@ -145,7 +146,10 @@ impl<'a> Life<'a> {
         let began = world.now;
         for round in 0_u32.. {
             let Some(world) = &mut self.world else { return Ok(()) };
-            world.heal();
+            // Whom the operator has just switched off stays off for a round.
+            if round == 0 || !round.is_multiple_of(2) {
+                world.heal();
+            }
             let judged = self.plan.profile.judged;
             world.reach(OPERATOR_WAITS, |world| {
                 world.removals.is_empty() && world.whole() || judged == Judged::All && !world.violations.is_empty()
@@ -153,6 +157,10 @@ impl<'a> Life<'a> {
             let (whole, took) = (world.removals.is_empty() && world.whole(), world.now - began);
             self.look()?;
             if whole {
+                if let Some(world) = &mut self.world {
+                    world.read_at_last();
+                }
+                self.look()?;
                 self.tally.peaces += 1;
                 self.tally.longest_heal = self.tally.longest_heal.max(took);
                 return Ok(());
@@ -172,13 +180,11 @@ impl<'a> Life<'a> {
     /// and nobody need accept a loss for it.
     fn help(&mut self, round: u32, dice: &mut Dice) {
         let Some(world) = &mut self.world else { return };
-        let paused = world.store.leader_record().is_some_and(|record| record.paused);
-        let Some(whom) = world.somebody(dice).filter(|_| paused) else { return };
-        let wish = if round.is_multiple_of(2) {
-            Wish::Resume(whom)
-        } else {
-            Wish::Failover(whom.clone(), dice.pick(&world.present()).cloned().unwrap_or(whom), false)
-        };
+        let Some(record) = world.store.leader_record().filter(|record| record.paused) else { return };
+        let others: Vec<MemberId> =
+            world.present().into_iter().filter(|name| record.holder.as_ref() != Some(name)).collect();
+        let Some(whom) = dice.pick(&others).cloned() else { return };
+        let wish = if round.is_multiple_of(2) { Wish::Resume(whom) } else { Wish::Failover(whom.clone(), whom, false) };
         world.note(|| wish.to_string());
         world.wish(&wish);
     }
@@ -195,9 +201,10 @@ impl<'a> Life<'a> {
         }
         self.seen = world.events.len();
         let judged = self.plan.profile.judged;
-        let found = world.violations.iter().find(|what| judged == Judged::All || invariant_of(what) == DURABILITY);
-        if let Some(what) = found.cloned() {
-            return Err(self.broken(invariant_of(&what), what));
+        let found =
+            world.violations.iter().find(|found| judged == Judged::All || holds_without_clocks(found.invariant));
+        if let Some(found) = found.cloned() {
+            return Err(self.broken(found.invariant, found.to_string()));
         }
         world.violations.clear();
         Ok(())
@@ -250,25 +257,6 @@ fn begin(plan: &Plan, told: bool) -> World {
         }
     }
     world
-}
-
-/// The invariant by which a profile that judges durability alone judges.
-const DURABILITY: &str = "nothing acknowledged is lost";
-
-/// The invariant that a violation breaks.
-fn invariant_of(what: &str) -> &'static str {
-    const NAMES: &[(&str, &str)] = &[
-        ("believe to lead", "one believes to lead"),
-        ("the address", "one has the address"),
-        ("believes until", "nobody believes beyond the record"),
-        ("the record counts", "whom the record counts is waited for"),
-        ("promised writes", DURABILITY),
-        ("acknowledges alone", "strict never acknowledges alone"),
-        ("side by side", "one acknowledges"),
-        ("promotes to timeline", "timelines are owned"),
-        ("invariant", "the machine's own"),
-    ];
-    NAMES.iter().find(|(part, _)| what.contains(part)).map_or("other", |(_, name)| name)
 }
 
 /// A number that follows from all that was put in, and from its order.

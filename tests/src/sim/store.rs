@@ -42,6 +42,16 @@ impl Store {
         Snapshot { revision: Revision(self.revision), entries: self.entries.clone() }
     }
 
+    /// How often it was changed; less after a restore.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What is in it.
+    pub const fn entries(&self) -> &BTreeMap<Key, Entry> {
+        &self.entries
+    }
+
     /// Does a commit, or refuses it. Returns what changed.
     ///
     /// # Errors

@@ -128,7 +128,7 @@ impl World {
             _ => {
                 let snapshot = self.store.snapshot();
                 let node = self.node_mut(name);
-                if !node.watching {
+                if !link.answers_lost && !on_the_way_back && !node.watching {
                     node.missed = Some(Vec::new());
                 }
                 Ok(Answer::Snapshot(snapshot))

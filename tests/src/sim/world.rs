@@ -13,7 +13,10 @@ use odoo_ha_core::store::{Change, Commit, Revision};
 use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 
-use super::{Answerless, Network, Node, Store};
+use super::client::Clients;
+use super::fact::Fact;
+use super::judge::Judge;
+use super::{Answerless, History, Network, Node, Records, Store, Violation};
 
 /// What is on its way.
 pub(super) enum Happening {
@@ -52,7 +55,16 @@ pub struct World {
     /// What the machines told.
     pub events: Vec<(Duration, Event)>,
     /// What must never be, and was.
-    pub violations: Vec<String>,
+    pub violations: Vec<Violation>,
+    /// What the clients saw.
+    pub history: History,
+    /// The store's records, as the judges read them.
+    pub records: Records,
+    pub(super) clients: Clients,
+    pub(super) facts: Vec<Fact>,
+    pub(super) judge: Judge,
+    /// The last term that was taken by force, and what is lost by it accepted.
+    pub(super) loss_accepted: Option<Term>,
     /// The network between the nodes.
     pub network: Network,
     /// Data that are worthless were to be started.
@@ -71,9 +83,6 @@ pub struct World {
     pub(super) seed: u64,
     pub(super) next_id: u64,
     pub(super) pending: Vec<(MemberId, usize, u64)>,
-    pub(super) looks: u64,
-    /// No takeover ever came before the end of the old belief.
-    pub(super) by_lease: bool,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
     /// Members that are on their way out for good, and the start of the agent that was told so.
@@ -85,17 +94,10 @@ pub struct World {
     pub supervised: Option<Duration>,
     pub(super) wakes: BTreeMap<MemberId, Duration>,
     pub(super) next_tick: Option<Duration>,
-    /// Since when the sync record says strict.
-    pub(super) strict_since: Option<Duration>,
-    /// Whom the promises were last looked for on, and in which term.
-    pub(super) checked: Option<(MemberId, Term)>,
 }
 
 /// How often what moves by itself is moved.
 const TICK: Duration = Duration::from_millis(5);
-
-/// After the record says strict, the database may be told so within this.
-pub(super) const STRICT_SOON: Duration = Duration::from_secs(15);
 
 /// When every world begins.
 pub(super) const BEGIN: Duration = Duration::from_secs(1000);
@@ -126,8 +128,12 @@ impl World {
             longest_gap: Duration::ZERO,
             writing: true,
             direct_writers: false,
-            strict_since: None,
-            checked: None,
+            history: History::default(),
+            records: Records::default(),
+            clients: Clients::default(),
+            facts: Vec::new(),
+            judge: Judge::new(),
+            loss_accepted: None,
             answerless: BTreeMap::new(),
             events: Vec::new(),
             violations: Vec::new(),
@@ -145,8 +151,6 @@ impl World {
             seed,
             next_id: 0,
             pending: Vec::new(),
-            looks: 0,
-            by_lease: true,
             restarts: BTreeMap::new(),
             removals: BTreeMap::new(),
             tale: None,
@@ -385,9 +389,8 @@ impl World {
         let Some(leader) = self.leader() else { return false };
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
         let Some(record) = self.store.sync() else { return false };
-        let follows =
-            |node: &Node| node.gone || node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
-        if !self.nodes.iter().all(|(name, node)| *name == leader || follows(node)) {
+        let follows = |node: &Node| node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
+        if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
             return false;
         }
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
@@ -482,6 +485,7 @@ impl World {
                     self.hand(&name, Input::Time);
                 }
             }
+            self.look();
         }
     }
 
@@ -581,7 +585,7 @@ impl World {
         self.set_wake(name);
         for event in events {
             if let EventKind::InvariantBroken { which } = &event.kind {
-                self.violations.push(format!("{name}: invariant: {which}"));
+                self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
             }
             self.events.push((self.now, event));
         }

@@ -1,0 +1,138 @@
+//! The address is on one member at most, and only on one that leads safely: its belief has not ended and its database is primary (design rule 8;
+//! protocol rules 14, 32, 34, 35 and 42).
+//!
+//! A frozen agent without a watchdog keeps it past its belief, which is said where watchdogs are configured. A database that dies takes the address
+//! with it as soon as its agent hears of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use odoo_ha_core::database::DatabaseState;
+use odoo_ha_core::machine::{Machine, Order, StateName};
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::time::Moment;
+
+use super::super::{Fact, Node, World};
+use super::Invariant;
+
+/// An agent that runs takes the address down within this after its database has died or stopped: it looks at its database each second, and a
+/// detach takes some milliseconds.
+const NOTICED: Duration = Duration::from_millis(1500);
+
+/// A belief that ends by its time has been prepared for. One that ends at once, because its holder sees that another leads, is followed by the address
+/// within this; so is an attach that was called off and happens all the same.
+const TAKEN_DOWN: Duration = Duration::from_millis(100);
+
+/// Since when whoever has the address has no primary beside it, or no belief.
+#[derive(Default)]
+pub(super) struct AddressIsSafe {
+    without: BTreeMap<MemberId, Duration>,
+    unbelieved: BTreeMap<MemberId, Duration>,
+}
+
+/// An agent that has left is a process that is gone, and its address with it.
+fn has_left(node: &Node) -> bool {
+    node.machine.as_ref().is_some_and(|machine| machine.state() == StateName::Stopped)
+}
+
+impl AddressIsSafe {
+    fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
+        let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
+        let at_once = until.is_none_or(|until| until == Moment::ORIGIN);
+        if at_once && world.now - since <= TAKEN_DOWN {
+            return None;
+        }
+        (!has_left(node))
+            .then(|| format!("the address is on {name}, which believes until {until:?}, frozen: {}", node.frozen))
+    }
+
+    fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
+        let until = node.machine.as_ref().and_then(Machine::leads_until);
+        let believes = until.is_some_and(|until| until > world.moment(name));
+        let may_sleep = node.frozen && node.config.watchdog.is_none();
+        if believes || may_sleep {
+            self.unbelieved.remove(name);
+        } else if let Some(text) = self.unbelieved_at(world, name, node, until) {
+            return Some(text);
+        }
+        if node.database.state == DatabaseState::Primary || node.frozen {
+            self.without.remove(name);
+            return None;
+        }
+        let since = *self.without.entry(name.clone()).or_insert(world.now);
+        let long = world.now - since > NOTICED && !has_left(node);
+        long.then(|| format!("the address is on {name}, whose database is {:?}", node.database.state))
+    }
+}
+
+impl Invariant for AddressIsSafe {
+    fn name(&self) -> &'static str {
+        "address_is_safe"
+    }
+
+    fn look(&mut self, world: &World) -> Option<String> {
+        let mut first: Option<&MemberId> = None;
+        for (name, node) in &world.nodes {
+            if !node.address {
+                if !self.without.is_empty() || !self.unbelieved.is_empty() {
+                    self.without.remove(name);
+                    self.unbelieved.remove(name);
+                }
+                continue;
+            }
+            if let Some(first) = first {
+                return Some(format!("the address is on {first} and on {name}"));
+            }
+            first = Some(name);
+            if let Some(text) = self.unsafe_at(world, name, node) {
+                return Some(text);
+            }
+        }
+        world.facts.iter().find_map(|fact| {
+            let Fact::Ordered { member, order: Order::AttachAddress { term }, accepted: true } = fact else {
+                return None;
+            };
+            let database = &world.nodes.get(member)?.database;
+            // One that has just died may be attached to: nobody knows yet.
+            let serves = database.state != DatabaseState::Standby && database.term == *term;
+            (!serves)
+                .then(|| format!("{member} takes the address for term {term}, its database is {:?}", database.state))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use odoo_ha_core::machine::Order;
+    use odoo_ha_core::policy::SyncMode;
+    use odoo_ha_core::term::Term;
+
+    use super::super::super::Fact;
+    use super::super::doctored::{breaks, whole};
+
+    #[test]
+    fn an_address_on_two_is_seen() {
+        let (mut world, _, others) = whole(SyncMode::Synchronous);
+        world.node_mut(&others[0]).address = true;
+        breaks(&mut world, "address_is_safe");
+    }
+
+    #[test]
+    fn an_address_on_one_that_does_not_lead_is_seen() {
+        let (mut world, leader, others) = whole(SyncMode::Synchronous);
+        world.node_mut(&leader).address = false;
+        world.node_mut(&others[0]).address = true;
+        world.run(Duration::from_millis(200));
+        breaks(&mut world, "address_is_safe");
+    }
+
+    #[test]
+    fn an_address_that_comes_before_the_promotion_is_seen() {
+        let (mut world, _, others) = whole(SyncMode::Synchronous);
+        let order = Order::AttachAddress { term: Term(1) };
+        world.facts.push(Fact::Ordered { member: others[0].clone(), order, accepted: true });
+        breaks(&mut world, "address_is_safe");
+    }
+}

@@ -1,0 +1,112 @@
+//! What must never be: one invariant a file. Each is looked at after every step of the world, and says which rule it holds and why.
+//!
+//! "Design rule" is a rule of `docs/testing.md`'s list of promises, "protocol rule" one of `docs/protocol.md`. An invariant never changes
+//! the world, and believes nothing of what a machine says of itself where the world, the store or a client shows it. What clients read is
+//! judged in `sim/history.rs`, and that everything heals in `sim/healing.rs`.
+
+mod address_is_safe;
+mod asynchronous_loss_is_bounded;
+mod belief_within_the_record;
+mod broken_data_stay_down;
+mod counted_data_are_kept;
+mod counted_have_every_commit;
+mod files_and_services_once;
+mod machines_are_whole;
+mod mode_is_wished;
+mod names_are_waited_for;
+mod no_commit_is_lost;
+mod older_terms_are_refused;
+mod one_acknowledges;
+mod one_believes;
+mod one_database;
+mod primaries_have_the_term;
+mod streams_its_own_log;
+mod strict_is_never_alone;
+mod terms_grow;
+mod timelines_are_owned;
+mod votes_bind;
+
+use super::World;
+
+/// Something that must never be. It keeps what it must remember from look to look.
+pub trait Invariant: Send {
+    /// Its name: that of its file.
+    fn name(&self) -> &'static str;
+
+    /// Looks at the world after a step, and at what happened in it; says what is wrong.
+    fn look(&mut self, world: &World) -> Option<String>;
+}
+
+/// All of them.
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(machines_are_whole::MachinesAreWhole),
+        Box::new(one_believes::OneBelieves::default()),
+        Box::new(belief_within_the_record::BeliefWithinTheRecord::default()),
+        Box::new(terms_grow::TermsGrow::default()),
+        Box::new(primaries_have_the_term::PrimariesHaveTheTerm::default()),
+        Box::new(one_database::OneDatabase),
+        Box::new(broken_data_stay_down::BrokenDataStayDown),
+        Box::new(timelines_are_owned::TimelinesAreOwned::default()),
+        Box::new(streams_its_own_log::StreamsItsOwnLog),
+        Box::new(names_are_waited_for::NamesAreWaitedFor),
+        Box::new(counted_have_every_commit::CountedHaveEveryCommit),
+        Box::new(one_acknowledges::OneAcknowledges),
+        Box::new(no_commit_is_lost::NoCommitIsLost::default()),
+        Box::new(asynchronous_loss_is_bounded::AsynchronousLossIsBounded::default()),
+        Box::new(strict_is_never_alone::StrictIsNeverAlone::default()),
+        Box::new(mode_is_wished::ModeIsWished::default()),
+        Box::new(votes_bind::VotesBind::default()),
+        Box::new(counted_data_are_kept::CountedDataAreKept),
+        Box::new(address_is_safe::AddressIsSafe::default()),
+        Box::new(files_and_services_once::FilesAndServicesOnce::default()),
+        Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
+    ]
+}
+
+/// What holds only while the rates of clocks differ by less than the margin: what hangs on belief. Everything else holds whatever they do.
+const NEED_CLOCKS: &[&str] = &[
+    "one_believes",
+    "one_acknowledges",
+    "address_is_safe",
+    "files_and_services_once",
+    "older_terms_are_refused",
+    super::history::READS_HAVE_WHAT_WAS_ACKNOWLEDGED,
+    super::history::READS_NEVER_GO_BACK,
+    super::healing::HEALS,
+];
+
+/// Whether an invariant holds whatever the clocks do.
+pub fn holds_without_clocks(invariant: &str) -> bool {
+    !NEED_CLOCKS.contains(&invariant)
+}
+
+/// What the tests of the invariants share.
+#[cfg(test)]
+pub(super) mod doctored {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use odoo_ha_core::member::MemberId;
+    use odoo_ha_core::policy::SyncMode;
+
+    use super::super::World;
+
+    /// A sound, whole cluster of three, its leader, and the others.
+    pub(in crate::sim) fn whole(mode: SyncMode) -> (World, MemberId, Vec<MemberId>) {
+        let mut world = World::new(3, mode, 7);
+        world.run_until("a whole cluster", Duration::from_secs(30), World::whole);
+        world.run(Duration::from_secs(1));
+        world.assert_sound();
+        let leader = world.leader().expect("a whole cluster has a leader");
+        let others = world.nodes.keys().filter(|name| **name != leader).cloned().collect();
+        (world, leader, others)
+    }
+
+    /// Looks, and asserts that exactly this invariant is broken.
+    pub(in crate::sim) fn breaks(world: &mut World, invariant: &str) {
+        world.look();
+        let seen: BTreeSet<&str> = world.violations.iter().map(|violation| violation.invariant).collect();
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [invariant], "{:#?}", world.violations);
+    }
+}

@@ -1,0 +1,111 @@
+//! Looks for what must never be, after every step of the world.
+
+use std::collections::BTreeSet;
+
+use odoo_ha_core::database::DatabaseOrder;
+use odoo_ha_core::machine::Order;
+use odoo_ha_core::member::MemberId;
+
+use super::fact::Fact;
+use super::glimpse::Glimpse;
+use super::invariants::{self, Invariant};
+use super::{Violation, World};
+
+/// More violations than this are not kept: the first says what is wrong, and many break again at every step.
+const MOST_VIOLATIONS: usize = 50;
+
+/// The invariants, and what was seen at the last look.
+#[derive(Default)]
+pub(super) struct Judge {
+    invariants: Vec<Box<dyn Invariant>>,
+    glimpses: Vec<(MemberId, Glimpse)>,
+}
+
+impl Judge {
+    pub(super) fn new() -> Self {
+        Self { invariants: invariants::all(), glimpses: Vec::new() }
+    }
+
+    /// Notes which nodes are not what they were.
+    fn compare(&mut self, world: &mut World) {
+        let same = self.glimpses.len() == world.nodes.len()
+            && self.glimpses.iter().zip(world.nodes.keys()).all(|((seen, _), name)| seen == name);
+        if !same {
+            let before = std::mem::take(&mut self.glimpses);
+            for (name, node) in &world.nodes {
+                let known = before.iter().find(|(seen, _)| seen == name).map(|(_, glimpse)| glimpse.clone());
+                self.glimpses.push((name.clone(), known.unwrap_or_else(|| Glimpse::of(node))));
+            }
+        }
+        for ((name, glimpse), node) in self.glimpses.iter_mut().zip(world.nodes.values()) {
+            if glimpse.still_is(node) {
+                glimpse.grow(node);
+            } else {
+                let before = std::mem::replace(glimpse, Glimpse::of(node));
+                world.facts.push(Fact::NodeChanged { member: name.clone(), before });
+            }
+        }
+    }
+}
+
+impl World {
+    /// Looks for what must never be.
+    pub fn look(&mut self) {
+        let mut judge = std::mem::take(&mut self.judge);
+        self.records.refresh(&self.store, &mut self.facts);
+        judge.compare(self);
+        if !self.facts.is_empty() {
+            self.forgive_what_is_accepted();
+        }
+        for invariant in &mut judge.invariants {
+            if let Some(text) = invariant.look(self) {
+                self.violate(invariant.name(), text);
+            }
+        }
+        self.facts.clear();
+        self.judge = judge;
+    }
+
+    /// An order was carried out, or refused. What changes nothing that is judged is not noted.
+    pub(super) fn note_order(&mut self, member: &MemberId, order: &Order, accepted: bool) {
+        let noted = match order {
+            Order::Read | Order::Commit(_) | Order::Remember(_) | Order::LookAtAddress => false,
+            Order::ArmWatchdog { .. } | Order::FeedWatchdog { .. } | Order::DisarmWatchdog => false,
+            Order::Database(order) => *order != DatabaseOrder::Observe,
+            _ => true,
+        };
+        if noted {
+            self.facts.push(Fact::Ordered { member: member.clone(), order: order.clone(), accepted });
+        }
+    }
+
+    /// What an operator accepts to lose with a failover by force is nobody's promise any more.
+    fn forgive_what_is_accepted(&mut self) {
+        for index in 0..self.facts.len() {
+            match &self.facts[index] {
+                Fact::LeaderWritten { before } => {
+                    if let Some(term) = self.records.taken_with_loss(before.as_ref()) {
+                        self.loss_accepted = Some(term);
+                    }
+                }
+                Fact::NodeChanged { member, before } => {
+                    let Some(node) = self.nodes.get(member) else { continue };
+                    if before.became_primary(node) && Some(node.database.term) == self.loss_accepted {
+                        let has: BTreeSet<u64> = node.database.log.iter().map(|(_, id)| *id).collect();
+                        self.promised.retain(|id| has.contains(id));
+                        self.history.forgive();
+                        self.loss_accepted = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Something was seen that must never be.
+    pub fn violate(&mut self, invariant: &'static str, text: String) {
+        if self.violations.len() < MOST_VIOLATIONS {
+            self.violations.push(Violation { invariant, at: self.now, text });
+        }
+    }
+}
