@@ -47,5 +47,7 @@ fn one_that_moves_by_term_is_taken_from_the_old_leader() {
     world.node_mut(&leader).watchdog = None;
     world.run_until("another has it", seconds(30), |world| world.leader().is_some_and(|next| next != leader));
     assert!(!world.node(&leader).address);
+    // Without its watchdog the frozen agent had the address beyond its belief: that is what was asked for here.
+    world.violations.clear();
     heals(&mut world);
 }
