@@ -1,10 +1,14 @@
 # `make` alone lists what there is. Every target can be run again at any time.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutants gates fmt clippy features docs deny tools
+.PHONY: help setup demo simulate model mutants test gates fmt clippy features docs deny tools
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
 
+# Arguments of the simulator: make simulate SIM_ARGS='--profile strict --for 2h'
+SIM_ARGS ?= --profile harsh --for 5m
+# Arguments of the model checker: make model MODEL_ARGS=--help
+MODEL_ARGS ?= --members 3 --depth 7
 # Arguments of the mutants: make mutants MUTANTS_ARGS=--list
 MUTANTS_ARGS ?=
 
@@ -22,8 +26,14 @@ setup: ## install what this machine lacks (Debian: as root)
 demo: setup ## a failover to watch on this machine; DEMO_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-examples --bin quickstart -- $(DEMO_ARGS)
 
+simulate: setup ## made-up worlds with faults by chance, as long as it is told; SIM_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin simulate -- $(SIM_ARGS)
+
 test: setup ## every test of every crate with every feature
 	cargo test --workspace --all-features --locked
+
+model: ## every order of events of a small cluster within a bound; MODEL_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin model -- $(MODEL_ARGS)
 
 mutants: ## every rule broken on purpose is caught; MUTANTS_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin mutants -- $(MUTANTS_ARGS)

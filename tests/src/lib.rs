@@ -1,5 +1,5 @@
-//! What the tests share: a made-up world in which machines run by a clock of its own, mutants that prove that it sees broken rules, and
-//! disks that are full.
+//! What the tests share: a made-up world in which machines run by a clock of its own, a model of all orders of events, mutants that prove that
+//! broken rules are seen, and disks that are full.
 
 pub mod mutants;
 
@@ -8,3 +8,6 @@ pub mod small_disk;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a world that is asked for what cannot be fails its test")]
 pub mod sim;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "a beginning that cannot be reached fails its test")]
+pub mod model;

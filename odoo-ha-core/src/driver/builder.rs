@@ -47,6 +47,7 @@ pub struct HaNodeBuilder {
     state_dir: Option<PathBuf>,
     lanes: Option<Arc<Lanes>>,
     clock: Option<Arc<dyn Clock>>,
+    incarnation: Option<u64>,
 }
 
 impl HaNodeBuilder {
@@ -166,6 +167,14 @@ impl HaNodeBuilder {
         self
     }
 
+    /// The number of this start of the agent; by default drawn. Given only by simulators, which must not draw by chance: it differs at
+    /// every start of every agent, and grows from start to start of one member.
+    #[doc(hidden)]
+    pub fn incarnation(mut self, incarnation: u64) -> Self {
+        self.incarnation = Some(incarnation);
+        self
+    }
+
     /// Checks everything and makes the node. Nothing runs yet.
     ///
     /// # Errors
@@ -224,6 +233,7 @@ impl HaNodeBuilder {
             state_dir,
             lanes: self.lanes.unwrap_or_default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            incarnation: self.incarnation,
         })
     }
 

@@ -123,7 +123,7 @@ impl Calls {
         }
         let (verb, timeout) = (verb(&action.order), action.timeout);
         let call = self.hands.clone().perform(action, now);
-        let task = self.running.spawn_on(call, lane.handle());
+        let task = lane.spawn_in(&mut self.running, call);
         let deadline = now + timeout + GRACE;
         self.live.push(Live { id, duty, place, verb, timeout, deadline, task, answered: false });
     }

@@ -70,7 +70,7 @@ impl Guardian {
 
     async fn on(&self, place: Place, limit: Duration, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(lane) = self.lanes.at(place) {
-            let _ = timeout(limit, lane.handle().spawn(work)).await;
+            let _ = timeout(limit, lane.spawn(work)).await;
         }
     }
 }

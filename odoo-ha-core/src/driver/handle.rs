@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::error::{Error, ErrorKind};
@@ -15,6 +14,7 @@ use crate::policy::{Policy, Timing};
 use crate::records::{RequestKind, RequestOutcome};
 
 use super::events::{EventSource, EventStream, Streamed};
+use super::lanes::Spawner;
 
 /// On top of what a wish itself may take: reading and writing the store, and that another member may have to do it.
 const REQUEST_EXTRA: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) status: watch::Receiver<Status>,
     pub(super) events: EventSource,
     pub(super) kill: Arc<Notify>,
-    pub(super) control: runtime::Handle,
+    pub(super) control: Spawner,
     /// As changed by the handle since.
     pub(super) config: Mutex<Config>,
 }
@@ -237,6 +237,7 @@ async fn answer(mut status: watch::Receiver<Status>, mut events: EventStream, id
             Some(_) | None => {}
         }
         tokio::select! {
+            biased;
             changed = status.changed() => changed.map_err(|_| has_ended())?,
             // A wish that this member refuses itself never comes to the store.
             event = events.next(), if !seen => match event {

@@ -1,12 +1,16 @@
 //! The threads that a node runs on.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Debug};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::error::{Error, ErrorKind};
 
@@ -16,6 +20,14 @@ const STACK_BYTES: usize = 1024 * 1024;
 
 /// Most threads that a lane's runtime makes for the `spawn_blocking` of the code that runs on it.
 const MAX_BLOCKING_THREADS: usize = 8;
+
+/// Says when a task of a lane may go on. Only simulators have one: a node that is frozen, or a thread that is blocked, is then a
+/// lane whose tasks have no turn.
+#[doc(hidden)]
+pub trait Turns: Send + Sync + Debug {
+    /// Ready when a task of this lane may go on now; else its waker is woken when it may. Asked before every step of every task.
+    fn poll_turn(&self, lane: &str, context: &mut Context<'_>) -> Poll<()>;
+}
 
 /// The threads that a node runs on: one for every kind of call, so that code that blocks its thread holds up only calls of
 /// its own kind.
@@ -27,25 +39,34 @@ const MAX_BLOCKING_THREADS: usize = 8;
 pub struct Lanes {
     /// Where everything runs, if not on threads of its own.
     everything_on: Option<Handle>,
+    /// What lets their tasks go on, in a simulator.
+    turns: Option<Arc<dyn Turns>>,
     made: Mutex<BTreeMap<String, Lane>>,
 }
 
 impl Lanes {
     /// Threads made when they are first needed.
     pub fn new() -> Self {
-        Self { everything_on: None, made: Mutex::default() }
+        Self { everything_on: None, turns: None, made: Mutex::default() }
     }
 
     /// Everything on one runtime of the caller, with IO and time enabled. For simulators, where tokio's clock is paused and
     /// all runs on one thread: **nothing is kept apart**, so a role that blocks delays renewals.
     pub fn on(runtime: Handle) -> Self {
-        Self { everything_on: Some(runtime), made: Mutex::default() }
+        Self { everything_on: Some(runtime), turns: None, made: Mutex::default() }
+    }
+
+    /// The same, where every step of every task waits for its turn. For simulators.
+    #[doc(hidden)]
+    pub fn in_turns(runtime: Handle, turns: Arc<dyn Turns>) -> Self {
+        Self { turns: Some(turns), ..Self::on(runtime) }
     }
 
     /// The lane of this name; made if there is none.
     pub(super) fn lane(&self, name: &str) -> Result<Lane, Error> {
         if let Some(handle) = &self.everything_on {
-            return Ok(Lane { handle: handle.clone(), thread: None });
+            let turns = self.turns.clone().map(|turns| LaneTurns { turns, lane: name.into() });
+            return Ok(Lane { spawner: Spawner { handle: handle.clone(), turns }, thread: None });
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = made.get(name) {
@@ -70,10 +91,61 @@ impl fmt::Debug for Lanes {
     }
 }
 
+/// Begins tasks on a lane, without keeping its thread.
+#[derive(Clone, Debug)]
+pub(super) struct Spawner {
+    handle: Handle,
+    turns: Option<LaneTurns>,
+}
+
+#[derive(Clone, Debug)]
+struct LaneTurns {
+    turns: Arc<dyn Turns>,
+    lane: Arc<str>,
+}
+
+impl LaneTurns {
+    /// The task, every step of which waits for its turn.
+    async fn follow<F: Future>(self, task: F) -> F::Output {
+        let mut task = pin!(task);
+        poll_fn(|context| {
+            ready!(self.turns.poll_turn(&self.lane, context));
+            task.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+impl Spawner {
+    /// Begins a task.
+    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        match self.turns.clone() {
+            None => self.handle.spawn(task),
+            Some(turns) => self.handle.spawn(turns.follow(task)),
+        }
+    }
+
+    /// Begins a task that belongs to this set.
+    pub(super) fn spawn_in<F>(&self, set: &mut JoinSet<F::Output>, task: F) -> AbortHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        match self.turns.clone() {
+            None => set.spawn_on(task, &self.handle),
+            Some(turns) => set.spawn_on(turns.follow(task), &self.handle),
+        }
+    }
+}
+
 /// A thread with a runtime of its own. It ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Lane {
-    handle: Handle,
+    spawner: Spawner,
     thread: Option<Arc<LaneThread>>,
 }
 
@@ -109,12 +181,36 @@ impl Lane {
                 runtime.shutdown_background();
             })
             .map_err(refused)?;
-        Ok(Self { handle, thread: Some(Arc::new(LaneThread { _ends_when_dropped: sender })) })
+        let thread = Some(Arc::new(LaneThread { _ends_when_dropped: sender }));
+        Ok(Self { spawner: Spawner { handle, turns: None }, thread })
     }
 
-    /// The runtime.
+    /// What begins tasks on it.
+    pub(super) const fn spawner(&self) -> &Spawner {
+        &self.spawner
+    }
+
+    /// Its runtime.
     pub(super) const fn handle(&self) -> &Handle {
-        &self.handle
+        &self.spawner.handle
+    }
+
+    /// Begins a task on it.
+    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        self.spawner.spawn(task)
+    }
+
+    /// Begins a task on it that belongs to this set.
+    pub(super) fn spawn_in<F>(&self, set: &mut JoinSet<F::Output>, task: F) -> AbortHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        self.spawner.spawn_in(set, task)
     }
 }
 
@@ -215,9 +311,9 @@ mod tests {
         let lanes = Lanes::new();
         let (blocked, free) = (lanes.lane("one").unwrap(), lanes.lane("two").unwrap());
         let (release, wait) = std::sync::mpsc::channel::<()>();
-        blocked.handle().spawn(async move { wait.recv() });
+        blocked.spawn(async move { wait.recv() });
         let (tell, told) = std::sync::mpsc::channel();
-        free.handle().spawn(async move { tell.send(()) });
+        free.spawn(async move { tell.send(()) });
         told.recv_timeout(Duration::from_secs(30)).unwrap();
         drop(release);
     }
@@ -229,7 +325,7 @@ mod tests {
         assert!(Arc::ptr_eq(one.thread.as_ref().unwrap(), again.thread.as_ref().unwrap()));
         // A task that never ends is dropped with its runtime, and its sender with it.
         let (held, told) = std::sync::mpsc::channel::<()>();
-        one.handle().spawn(async move {
+        one.spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });

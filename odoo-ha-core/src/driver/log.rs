@@ -63,7 +63,7 @@ impl Log {
         let counted = lost.clone();
         // The lane lives until the last line is written.
         let own_lane = lane.clone();
-        lane.handle().spawn(async move {
+        lane.spawn(async move {
             let _own_lane = own_lane;
             while let Some(line) = queue.recv().await {
                 let lines_lost = counted.swap(0, Ordering::Relaxed);

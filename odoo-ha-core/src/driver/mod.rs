@@ -85,5 +85,5 @@ pub use builder::HaNodeBuilder;
 pub use clock::{Clock, SystemClock, Timer};
 pub use events::{EventStream, Streamed};
 pub use handle::{HaHandle, StatusChanges};
-pub use lanes::Lanes;
+pub use lanes::{Lanes, Turns};
 pub use node::HaNode;

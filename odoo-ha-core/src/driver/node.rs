@@ -44,6 +44,8 @@ pub struct HaNode {
     pub(super) state_dir: PathBuf,
     pub(super) lanes: Arc<Lanes>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Drawn when it is spawned, if not given.
+    pub(super) incarnation: Option<u64>,
 }
 
 impl HaNode {
@@ -60,9 +62,9 @@ impl HaNode {
     /// `Misconfigured`: another agent uses the state directory, it belongs to another member, or no thread can be started.
     /// `Malformed`: what the member remembers is broken, or was written by a newer version; it is never ignored. `Disk`.
     pub fn spawn(self) -> Result<HaHandle, Error> {
-        let Self { config, parts, probes, notifiers, state_dir, lanes, clock } = self;
+        let Self { config, parts, probes, notifiers, state_dir, lanes, clock, incarnation } = self;
         let (memo_file, memo) = MemoFile::open(&state_dir, &config.cluster, &config.me)?;
-        let incarnation = draw_incarnation(clock.now());
+        let incarnation = incarnation.unwrap_or_else(|| draw_incarnation(clock.now()));
         let node_lanes = Arc::new(NodeLanes::new(&lanes, &parts.places())?);
         let helper_lanes = |kind: &str, count: usize| {
             (0..count).map(|number| lanes.lane(&format!("{kind}-{number}"))).collect::<Result<Vec<Lane>, Error>>()
@@ -107,7 +109,7 @@ impl HaNode {
             status: status.clone(),
             events: events.source(),
             kill: kill.clone(),
-            control: node_lanes.control.handle().clone(),
+            control: node_lanes.control.spawner().clone(),
             config: Mutex::new(config),
         };
         let control = Control {
@@ -125,8 +127,8 @@ impl HaNode {
             delivered,
             log: log.clone(),
         };
-        let control = node_lanes.control.handle().spawn(control.run());
-        let side = node_lanes.side.handle().clone();
+        let control = node_lanes.control.spawn(control.run());
+        let side = node_lanes.side.spawner().clone();
         let guardian = Guardian { parts, lanes: node_lanes, status, log, budget };
         side.spawn(guardian.watch(control));
         Ok(HaHandle::new(shared))

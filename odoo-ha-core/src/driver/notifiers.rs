@@ -49,7 +49,7 @@ impl NotifierQueue {
         let dropped = Arc::new(AtomicU64::new(0));
         let own_lane = side.clone();
         let delivery = Delivery { number, notifier, lane, log: log.clone(), dropped: dropped.clone() };
-        side.handle().spawn(async move {
+        side.spawn(async move {
             delivery.run(queue).await;
             drop((working, own_lane));
         });
@@ -91,7 +91,7 @@ impl Delivery {
 
     async fn deliver(&self, event: Event) {
         let (notifier, id) = (self.notifier.clone(), event.id.clone());
-        let mut call = self.lane.handle().spawn(async move { notifier.notify(&event, NOTIFY_TIMEOUT).await });
+        let mut call = self.lane.spawn(async move { notifier.notify(&event, NOTIFY_TIMEOUT).await });
         let trouble = match timeout(NOTIFY_TIMEOUT + GRACE, &mut call).await {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(error))) => error.chain(),

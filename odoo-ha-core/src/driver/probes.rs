@@ -40,9 +40,10 @@ impl Probe {
     /// Checks on `lane`, supervised on `side`, until nobody listens to `told`.
     pub(super) fn start(self, number: usize, side: &Lane, lane: Lane, told: mpsc::Sender<Told>, log: Log) {
         let own_lane = side.clone();
-        side.handle().spawn(async move {
+        side.spawn(async move {
             let _own_lane = own_lane;
             tokio::select! {
+                biased;
                 () = self.run(number, &lane, &told, &log) => {}
                 () = told.closed() => {}
             }
@@ -88,7 +89,7 @@ impl Probe {
         }
         *blocked = None;
         let (probe, timeout) = (self.probe.clone(), self.settings.timeout);
-        let mut call = lane.handle().spawn(async move { probe.check(timeout).await });
+        let mut call = lane.spawn(async move { probe.check(timeout).await });
         match timeout_at(deadline, &mut call).await {
             Ok(Ok(Ok(verdict))) => Ok(verdict),
             Ok(Ok(Err(error))) => Err(error.chain()),

@@ -166,7 +166,7 @@ impl Watches {
             store_changes(&parts, from, number, &told).await;
             Over::Store
         };
-        self.store.running = Some(self.running.spawn_on(watch, lane.handle()));
+        self.store.running = Some(lane.spawn_in(&mut self.running, watch));
     }
 
     fn watch_database(&mut self) {
@@ -177,7 +177,7 @@ impl Watches {
             parts.database.exited().await;
             Over::Database
         };
-        self.database.running = Some(self.running.spawn_on(watch, lane.handle()));
+        self.database.running = Some(lane.spawn_in(&mut self.running, watch));
     }
 
     fn watch_watchdog(&mut self) {
@@ -192,7 +192,7 @@ impl Watches {
             watchdog.lost().await;
             Over::Watchdog
         };
-        self.watchdog.running = Some(self.running.spawn_on(watch, lane.handle()));
+        self.watchdog.running = Some(lane.spawn_in(&mut self.running, watch));
     }
 }
 

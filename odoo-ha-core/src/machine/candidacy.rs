@@ -86,7 +86,11 @@ impl Machine {
         self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
     }
 
-    pub(super) fn database_frozen(&mut self, frozen: crate::database::Frozen) {
+    pub(super) fn database_frozen(&mut self, mut frozen: crate::database::Frozen) {
+        if let (State::Promoting, Some(before)) = (&self.state, &self.frozen) {
+            // Frozen again because it had died: it is promoted only if it still has what it voted with.
+            frozen.lsn = frozen.lsn.max(before.lsn);
+        }
         if let Some(database) = &mut self.database {
             database.state = DatabaseState::Standby;
             database.streaming = false;

@@ -8,8 +8,9 @@ use super::input::Answer;
 use super::state::State;
 use crate::database::{DatabaseState, DatabaseStatus};
 use crate::error::Failure;
-use crate::records::{MemberRecord, encode};
+use crate::records::{Header, MemberRecord, encode};
 use crate::store::{Commit, Key};
+use crate::term::Nonce;
 
 impl Machine {
     /// Writes this member's record when what it says has changed, and now and then so that the positions in it are fresh.
@@ -21,23 +22,25 @@ impl Machine {
         if !self.view_known || self.stale.is_some() {
             return;
         }
-        let record = self.own_record(&database);
+        let mut record = self.own_record(&database);
         let changed = self.published.as_ref().is_none_or(|before| differs(before, &record));
         let awaited = self.is_awaited(&record);
         let refresh = self.published.is_none() || self.publish_again_at + self.config.timing.ttl <= self.now;
         if !changed && !awaited && !refresh {
             return;
         }
+        record.header = self.header();
         let key = Key::member(&self.config.me);
         let commit = Commit { guards: Vec::new(), writes: BTreeMap::from([(key, encode(&record))]) };
         let id = self.commit(commit, WRITE_TIMEOUT);
         self.publishing = Some((id, record));
     }
 
-    fn own_record(&mut self, database: &DatabaseStatus) -> MemberRecord {
+    /// What would be said now; its nonce is given when it is said, so that looking whether it differs leaves no trace.
+    fn own_record(&self, database: &DatabaseStatus) -> MemberRecord {
         let streams_from = if database.streaming { database.upstream.clone() } else { None };
         MemberRecord {
-            header: self.header(),
+            header: Header::new(self.config.cluster.clone(), Nonce::default()),
             member: self.config.me.clone(),
             endpoint: self.config.endpoint.clone(),
             database: if database.state == DatabaseState::Unresponsive {

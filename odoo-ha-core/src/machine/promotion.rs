@@ -178,12 +178,20 @@ impl Machine {
             self.hand_back("the database did not become primary in time");
             return true;
         }
+        let reserved = reign.leader.timeline;
         if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() {
             return false;
         }
-        // Who was handed leadership did not vote, so it may still receive: only a frozen database is promoted.
-        let receives = |database: &DatabaseStatus| database.streaming || database.upstream.is_some();
-        if self.database.as_ref().is_some_and(|found| found.state == DatabaseState::Standby && receives(found)) {
+        // Who was handed leadership did not vote, so it may still receive; and a database that died since is not running: only one that runs
+        // frozen is promoted. One that had become primary before it died is left to the time-out.
+        let needs_freeze = |database: &DatabaseStatus| match database.state {
+            DatabaseState::Standby => database.streaming || database.upstream.is_some(),
+            DatabaseState::StoppedCleanly | DatabaseState::Crashed => database.timeline < reserved,
+            DatabaseState::Absent | DatabaseState::Starting | DatabaseState::Primary | DatabaseState::Unresponsive => {
+                false
+            }
+        };
+        if self.database.as_ref().is_some_and(needs_freeze) {
             self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
             return false;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use odoo_ha_core::database::{DatabaseState, SynchronousStandbys};
+use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::ElectionRule;
 
@@ -47,20 +47,7 @@ impl World {
                 }
                 continue;
             }
-            let flushed = |name: &MemberId| {
-                let standby = &self.node(name).database;
-                standby.streaming
-                    && standby.upstream.as_ref() == Some(&on)
-                    && standby.log.get(index) == database.log.get(index)
-            };
-            let enough = match &database.synchronous {
-                _ if database.hasty => true,
-                SynchronousStandbys::Nobody => true,
-                SynchronousStandbys::AllOf(names) => names.iter().all(flushed),
-                SynchronousStandbys::AnyOf { k, names } => {
-                    names.iter().filter(|name| flushed(name)).count() >= *k as usize
-                }
-            };
+            let enough = database.hasty || self.may_acknowledge(&on, index);
             if !enough {
                 self.pending.push((on, index, id));
                 continue;
@@ -117,7 +104,7 @@ impl World {
         self.give_up_waiting(reachable.as_ref());
         let takes = |world: &Self, name: &MemberId| {
             let database = &world.node(name).database;
-            database.state == DatabaseState::Primary && !database.hung
+            database.state == DatabaseState::Primary && !database.hung && !database.stopping
         };
         if let Some(name) = reachable.as_ref().filter(|name| takes(self, name)) {
             self.read(name);

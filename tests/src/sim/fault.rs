@@ -9,7 +9,7 @@ use std::time::Duration;
 use odoo_ha_core::machine::{Input, StateName};
 use odoo_ha_core::member::MemberId;
 
-use super::{Answerless, Dice, World};
+use super::{Answerless, Dice, ReplayHeld, Standstill, World};
 
 /// The kinds of faults, as a profile weighs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,46 @@ pub enum FaultKind {
     ClockJumps,
     /// All hosts crash at once.
     EverythingCrashed,
+    /// What one node sends does not reach another; the other way is open.
+    LinkCut,
+    /// Some nodes and all others do not reach one another.
+    Partition,
+    /// Between nodes everything takes so much longer, and of a thousand messages so many are lost.
+    NetworkSlow,
+    /// A node reaches the store one way only: what it asks is lost (`true`), or what it is answered.
+    StoreOneWay,
+    /// Of a thousand calls of a node to the store so many are lost, on either way.
+    StoreLossy,
+    /// The store answers nobody for so long.
+    StoreAway,
+    /// The store loses its leader, and what is under way with it, and is away for so long.
+    StoreLeaderLost,
+    /// A whole machine stands still; its clock goes on.
+    MachineSuspended,
+    /// A whole machine stands still with all of its clocks.
+    MachinePaused,
+    /// A disk is full.
+    DiskFull,
+    /// A disk is so many times as slow.
+    DiskSlow,
+    /// A promotion takes so much longer; `None`: it does not end.
+    PromotionSlow,
+    /// A database cannot be stopped.
+    StopHangs,
+    /// Rewinds fail; with `true` copies break off, too.
+    CopyBreaks,
+    /// Rewinds and copies take so much longer.
+    CopySlow,
+    /// A changed setting reaches the last process of a database so much later than it is shown.
+    SettingsSlow,
+    /// Replay does not go on.
+    ReplayHeld,
+    /// Replay is so much behind.
+    ReplaySlow,
+    /// The address cannot be attached, cannot be detached, or nobody hears of either.
+    AddressAils,
+    /// The address vanishes from where it is.
+    AddressLost,
 }
 
 /// One fault, with all that was drawn for it.
@@ -91,6 +131,59 @@ pub enum Fault {
     ClockJumps(MemberId),
     /// All hosts crash at once.
     EverythingCrashed,
+    /// What one node sends does not reach another; the other way is open.
+    LinkCut(MemberId, MemberId),
+    /// Some nodes and all others do not reach one another.
+    Partition(Vec<MemberId>),
+    /// Between nodes everything takes so much longer, and of a thousand messages so many are lost.
+    NetworkSlow(Duration, u16),
+    /// A node reaches the store one way only: what it asks is lost (`true`), or what it is answered.
+    StoreOneWay(MemberId, bool),
+    /// Of a thousand calls of a node to the store so many are lost, on either way.
+    StoreLossy(MemberId, u16),
+    /// The store answers nobody for so long.
+    StoreAway(Duration),
+    /// The store loses its leader, and what is under way with it, and is away for so long.
+    StoreLeaderLost(Duration),
+    /// A whole machine stands still; its clock goes on.
+    MachineSuspended(MemberId),
+    /// A whole machine stands still with all of its clocks.
+    MachinePaused(MemberId),
+    /// A disk is full.
+    DiskFull(MemberId),
+    /// A disk is so many times as slow.
+    DiskSlow(MemberId, u32),
+    /// A promotion takes so much longer; `None`: it does not end.
+    PromotionSlow(MemberId, Option<Duration>),
+    /// A database cannot be stopped.
+    StopHangs(MemberId),
+    /// Rewinds fail; with `true` copies break off, too.
+    CopyBreaks(MemberId, bool),
+    /// Rewinds and copies take so much longer.
+    CopySlow(MemberId, Duration),
+    /// A changed setting reaches the last process of a database so much later than it is shown.
+    SettingsSlow(MemberId, Duration),
+    /// Replay does not go on.
+    ReplayHeld(MemberId, ReplayHeld),
+    /// Replay is so much behind.
+    ReplaySlow(MemberId, Duration),
+    /// The address cannot be attached, cannot be detached, or nobody hears of either.
+    AddressAils(MemberId, Ailment),
+    /// The address vanishes from where it is.
+    AddressLost,
+}
+
+/// What may be wrong with the address on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// It cannot be attached.
+    AttachFails,
+    /// It cannot be detached.
+    DetachFails,
+    /// Both happen, and nobody hears of it.
+    Unanswered,
+    /// An attach takes so many milliseconds, and happens even if it was called off.
+    Slow(u64),
 }
 
 impl Fault {
@@ -124,6 +217,42 @@ impl Fault {
             FaultKind::AgentDies => Self::AgentDies(whom, dice.below(12) as u32, millis(dice.below(3000))),
             FaultKind::ClockJumps => Self::ClockJumps(whom),
             FaultKind::EverythingCrashed => Self::EverythingCrashed,
+            FaultKind::LinkCut => Self::LinkCut(whom.clone(), world.another(&whom, dice)?),
+            FaultKind::Partition => {
+                let mut side = vec![whom.clone()];
+                side.extend(world.present().into_iter().filter(|name| *name != whom && dice.one_in(3)));
+                Self::Partition(side)
+            }
+            FaultKind::NetworkSlow => Self::NetworkSlow(millis(dice.below(200)), dice.below(200) as u16),
+            FaultKind::StoreOneWay => Self::StoreOneWay(whom, dice.one_in(2)),
+            FaultKind::StoreLossy => Self::StoreLossy(whom, dice.between(20, 600) as u16),
+            FaultKind::StoreAway => Self::StoreAway(millis(dice.between(100, 12_000))),
+            FaultKind::StoreLeaderLost => Self::StoreLeaderLost(millis(dice.between(100, 4000))),
+            FaultKind::MachineSuspended => Self::MachineSuspended(whom),
+            FaultKind::MachinePaused => Self::MachinePaused(whom),
+            FaultKind::DiskFull => Self::DiskFull(whom),
+            FaultKind::DiskSlow => Self::DiskSlow(whom, dice.between(5, 50) as u32),
+            FaultKind::PromotionSlow => {
+                Self::PromotionSlow(whom, (!dice.one_in(4)).then(|| millis(dice.between(100, 9000))))
+            }
+            FaultKind::StopHangs => Self::StopHangs(whom),
+            FaultKind::CopyBreaks => Self::CopyBreaks(whom, dice.one_in(2)),
+            FaultKind::CopySlow => Self::CopySlow(whom, millis(dice.between(500, 9000))),
+            FaultKind::SettingsSlow => Self::SettingsSlow(whom, millis(dice.between(5, 3000))),
+            FaultKind::ReplayHeld => {
+                Self::ReplayHeld(whom, if dice.one_in(3) { ReplayHeld::Stuck } else { ReplayHeld::ByReader })
+            }
+            FaultKind::ReplaySlow => Self::ReplaySlow(whom, millis(dice.between(10, 4000))),
+            FaultKind::AddressAils => {
+                let ailment = match dice.below(4) {
+                    0 => Ailment::AttachFails,
+                    1 => Ailment::DetachFails,
+                    2 => Ailment::Unanswered,
+                    _ => Ailment::Slow(dice.between(50, 900)),
+                };
+                Self::AddressAils(whom, ailment)
+            }
+            FaultKind::AddressLost => Self::AddressLost,
         };
         Some(fault)
     }
@@ -163,6 +292,35 @@ impl fmt::Display for Fault {
             }
             Self::ClockJumps(whom) => write!(f, "the wall clock of {whom} jumps"),
             Self::EverythingCrashed => write!(f, "all hosts crash"),
+            Self::LinkCut(from, to) => write!(f, "what {from} sends does not reach {to}"),
+            Self::Partition(side) => {
+                let names: Vec<&str> = side.iter().map(MemberId::as_str).collect();
+                write!(f, "{} and all others do not reach one another", names.join(", "))
+            }
+            Self::NetworkSlow(delay, loss) => {
+                write!(f, "between nodes everything takes {delay:?} longer, and {loss} of 1000 messages are lost")
+            }
+            Self::StoreOneWay(whom, true) => write!(f, "what {whom} asks the store is lost"),
+            Self::StoreOneWay(whom, false) => write!(f, "what the store answers {whom} is lost"),
+            Self::StoreLossy(whom, loss) => write!(f, "{loss} of 1000 calls of {whom} to the store are lost"),
+            Self::StoreAway(wait) => write!(f, "the store answers nobody for {wait:?}"),
+            Self::StoreLeaderLost(wait) => write!(f, "the store loses its leader and is away for {wait:?}"),
+            Self::MachineSuspended(whom) => write!(f, "the machine of {whom} is suspended"),
+            Self::MachinePaused(whom) => write!(f, "the machine of {whom} is paused, its clocks with it"),
+            Self::DiskFull(whom) => write!(f, "the disk of {whom} is full"),
+            Self::DiskSlow(whom, times) => write!(f, "the disk of {whom} is {times} times as slow"),
+            Self::PromotionSlow(whom, Some(wait)) => write!(f, "promotions of {whom} take {wait:?} longer"),
+            Self::PromotionSlow(whom, None) => write!(f, "promotions of {whom} do not end"),
+            Self::StopHangs(whom) => write!(f, "the database of {whom} cannot be stopped"),
+            Self::CopyBreaks(whom, false) => write!(f, "rewinds of {whom} fail"),
+            Self::CopyBreaks(whom, true) => write!(f, "rewinds and copies of {whom} break off"),
+            Self::CopySlow(whom, wait) => write!(f, "rewinds and copies of {whom} take {wait:?} longer"),
+            Self::SettingsSlow(whom, wait) => write!(f, "settings of {whom} are in force {wait:?} later than shown"),
+            Self::ReplayHeld(whom, ReplayHeld::ByReader) => write!(f, "a reader holds replay on {whom}"),
+            Self::ReplayHeld(whom, ReplayHeld::Stuck) => write!(f, "replay on {whom} is stuck"),
+            Self::ReplaySlow(whom, wait) => write!(f, "replay on {whom} is {wait:?} behind"),
+            Self::AddressAils(whom, ailment) => write!(f, "the address on {whom}: {ailment:?}"),
+            Self::AddressLost => write!(f, "the address vanishes"),
         }
     }
 }
@@ -199,27 +357,53 @@ impl World {
                     self.kill_database(&whom);
                 }
             }
+            Fault::LinkCut(from, to) => self.cut_link(from, to),
+            Fault::Partition(side) => self.partition(side),
+            Fault::NetworkSlow(delay, loss) => {
+                (self.network.usual.delay, self.network.usual.loss) = (*delay, *loss);
+            }
+            Fault::StoreOneWay(whom, true) => self.node_mut(whom).store_link.requests_lost = true,
+            Fault::StoreOneWay(whom, false) => self.node_mut(whom).store_link.answers_lost = true,
+            Fault::StoreLossy(whom, loss) => self.node_mut(whom).store_link.loss = *loss,
+            Fault::StoreAway(wait) => self.store_goes_away(*wait),
+            Fault::StoreLeaderLost(wait) => self.store_loses_leader(*wait),
+            Fault::MachineSuspended(whom) => self.freeze_machine(whom, Standstill::ClockGoesOn),
+            Fault::MachinePaused(whom) => self.freeze_machine(whom, Standstill::AllClocks),
+            Fault::DiskFull(whom) => self.node_mut(whom).disk.full = true,
+            Fault::DiskSlow(whom, times) => self.node_mut(whom).disk.slow = *times,
+            Fault::PromotionSlow(whom, Some(wait)) => self.node_mut(whom).promotion_takes = *wait,
+            Fault::PromotionSlow(whom, None) => self.node_mut(whom).promotion_hangs = true,
+            Fault::StopHangs(whom) => self.node_mut(whom).stop_hangs = true,
+            Fault::CopyBreaks(whom, copies) => {
+                let node = self.node_mut(whom);
+                (node.rewind_fails, node.clone_fails) = (true, *copies);
+            }
+            Fault::CopySlow(whom, wait) => self.node_mut(whom).copy_takes = *wait,
+            Fault::SettingsSlow(whom, wait) => self.node_mut(whom).settings_take = *wait,
+            Fault::ReplayHeld(whom, held) => self.node_mut(whom).database.replay_held = Some(*held),
+            Fault::ReplaySlow(whom, wait) => self.node_mut(whom).database.replay_takes = *wait,
+            Fault::AddressAils(whom, ailment) => {
+                let node = self.node_mut(whom);
+                match ailment {
+                    Ailment::AttachFails => node.attach_fails = true,
+                    Ailment::DetachFails => node.detach_fails = true,
+                    Ailment::Unanswered => node.address_unanswered = true,
+                    Ailment::Slow(ms) => node.slow_attach = millis(*ms),
+                }
+            }
+            Fault::AddressLost => self.lose_address(),
         }
     }
 
     /// Undoes everything that was broken on one member, and starts its agent if it does not run.
     pub fn mend(&mut self, name: &MemberId) {
-        let now = self.now;
         let leaves = self.removals.contains_key(name);
         self.answerless.remove(name);
+        if self.node(name).asleep.is_some() {
+            self.wake_machine(name);
+        }
         let node = self.node_mut(name);
-        node.cut_from_store = false;
-        node.cut_from_peers = false;
-        node.reads_fail = false;
-        node.memo_fails = false;
-        node.promotion_fails = false;
-        node.start_fails = false;
-        node.database.hung = false;
-        node.database.slow_shutdown = false;
-        node.slow_attach = Duration::ZERO;
-        node.slow_store = Duration::ZERO;
-        node.watch_stalled_until = now;
-        node.dies_after = None;
+        node.mend();
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);
@@ -231,10 +415,18 @@ impl World {
     /// Undoes everything that was broken.
     pub fn heal(&mut self) {
         self.finish_removals();
+        self.heal_world();
         for name in self.present() {
             self.mend(&name);
         }
         self.answerless.clear();
+        self.network.mend();
+    }
+
+    /// Another member than this, by chance.
+    fn another(&self, than: &MemberId, dice: &mut Dice) -> Option<MemberId> {
+        let others: Vec<MemberId> = self.present().into_iter().filter(|name| name != than).collect();
+        dice.pick(&others).cloned()
     }
 
     /// The members that are in the cluster, or should be.

@@ -51,6 +51,8 @@ pub struct Profile {
     pub deeds: u64,
     /// Once in so many rounds everything is mended, and the cluster has to become whole.
     pub peace_once_in: u64,
+    /// A connection between databases on which nothing arrives is given up after so many milliseconds; 0: at once.
+    pub notice_ms: u64,
     /// Databases say "saved" before anybody else has it: a broken promise, to see that it is seen.
     pub hasty: bool,
 }
@@ -90,6 +92,52 @@ const ALL: &[(u32, FaultKind)] = &[
     (4, F::AgentDies),
     (2, F::ClockJumps),
     (1, F::EverythingCrashed),
+];
+
+/// What the world itself does: disks, networks, machines, the store as a whole.
+const PHYSICS: &[(u32, FaultKind)] = &[
+    (4, F::DatabaseKilled),
+    (4, F::HostCrashed),
+    (2, F::AgentKilled),
+    (2, F::AgentFrozen),
+    (1, F::CutFromStore),
+    (1, F::Unanswered),
+    (1, F::DatabaseHangs),
+    (1, F::AgentDies),
+    (3, F::LinkCut),
+    (3, F::Partition),
+    (2, F::NetworkSlow),
+    (3, F::StoreOneWay),
+    (2, F::StoreLossy),
+    (1, F::StoreAway),
+    (2, F::StoreLeaderLost),
+    (3, F::MachineSuspended),
+    (2, F::DiskFull),
+    (2, F::DiskSlow),
+    (2, F::PromotionSlow),
+    (1, F::StopHangs),
+    (2, F::CopyBreaks),
+    (2, F::CopySlow),
+    (3, F::SettingsSlow),
+    (2, F::ReplayHeld),
+    (2, F::ReplaySlow),
+    (2, F::AddressAils),
+    (1, F::AddressLost),
+];
+
+/// The same with machines whose clocks stand still.
+const PAUSES: &[(u32, FaultKind)] = &[
+    (4, F::DatabaseKilled),
+    (4, F::HostCrashed),
+    (2, F::AgentFrozen),
+    (2, F::CutFromStore),
+    (2, F::CutFromPeers),
+    (3, F::LinkCut),
+    (2, F::Partition),
+    (2, F::SettingsSlow),
+    (2, F::DiskSlow),
+    (3, F::MachineSuspended),
+    (6, F::MachinePaused),
 ];
 
 /// Without a change of the mode.
@@ -135,6 +183,7 @@ const USUAL: Profile = Profile {
     rounds: 24,
     deeds: 2,
     peace_once_in: 2,
+    notice_ms: 0,
     hasty: false,
 };
 
@@ -172,6 +221,28 @@ impl Profile {
             faults: ALL,
             wishes: STEADY,
             deeds: 4,
+            ..USUAL
+        },
+        Self {
+            name: "physics",
+            about: "links one way, disks, machines that stand still, a store that loses its leader; two to five members",
+            nodes: (2, 5),
+            ttl: (1000, 10_000),
+            faults: PHYSICS,
+            wishes_percent: 20,
+            deeds: 3,
+            notice_ms: 10_000,
+            ..USUAL
+        },
+        Self {
+            name: "pauses",
+            about: "machines that stand still with all of their clocks: only that nothing acknowledged is lost is judged",
+            nodes: (2, 5),
+            clocks: Clocks::Beyond,
+            judged: Judged::Durability,
+            faults: PAUSES,
+            deeds: 3,
+            notice_ms: 10_000,
             ..USUAL
         },
         Self {

@@ -146,7 +146,10 @@ impl<'a> Life<'a> {
         let began = world.now;
         for round in 0_u32.. {
             let Some(world) = &mut self.world else { return Ok(()) };
-            world.heal();
+            // Whom the operator has just switched off stays off for a round.
+            if round == 0 || !round.is_multiple_of(2) {
+                world.heal();
+            }
             let judged = self.plan.profile.judged;
             world.reach(OPERATOR_WAITS, |world| {
                 world.removals.is_empty() && world.whole() || judged == Judged::All && !world.violations.is_empty()
@@ -244,12 +247,12 @@ fn begin(plan: &Plan, told: bool) -> World {
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
     world.direct_writers = plan.direct_writers;
+    world.network.notice = Duration::from_millis(plan.profile.notice_ms);
     let names: Vec<MemberId> = world.present();
     for (name, ppm) in names.iter().zip(&plan.clocks) {
-        let node = world.node_mut(name);
-        node.database.hasty = plan.profile.hasty;
+        world.node_mut(name).database.hasty = plan.profile.hasty;
         if *ppm != 0 {
-            node.clock_ppm = *ppm;
+            world.set_clock(name, *ppm);
             world.start_agent(name);
         }
     }

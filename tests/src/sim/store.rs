@@ -25,6 +25,15 @@ pub struct Store {
     revision: u64,
     led_since: Option<Duration>,
     entries: BTreeMap<Key, Entry>,
+    read: Read,
+}
+
+/// The records that are looked at again and again, decoded once for each change.
+#[derive(Clone, Debug, Default)]
+struct Read {
+    leader: Option<LeaderRecord>,
+    sync: Option<SyncRecord>,
+    history: Option<HistoryRecord>,
 }
 
 impl Store {
@@ -69,6 +78,7 @@ impl Store {
             versions.insert(key.clone(), entry.version);
             changes.push(Change { key: key.clone(), entry: Some(entry.clone()) });
             self.entries.insert(key.clone(), entry);
+            self.reread(key);
         }
         Ok((Committed { versions }, Revision(self.revision), changes))
     }
@@ -77,6 +87,7 @@ impl Store {
     pub fn delete_raw(&mut self, key: &Key) -> (Revision, Vec<Change>) {
         self.revision += 1;
         self.entries.remove(key);
+        self.reread(key);
         (Revision(self.revision), vec![Change { key: key.clone(), entry: None }])
     }
 
@@ -85,6 +96,7 @@ impl Store {
         self.revision += 1;
         let entry = Entry { version: Version(self.revision), value };
         self.entries.insert(key.clone(), entry.clone());
+        self.reread(&key);
         (Revision(self.revision), vec![Change { key, entry: Some(entry) }])
     }
 
@@ -93,14 +105,34 @@ impl Store {
         self.entries.get(key).and_then(|entry| decode(&cluster, key, &entry.value).ok())
     }
 
+    fn reread(&mut self, key: &Key) {
+        if *key == Key::leader() {
+            self.read.leader = self.record(key);
+        } else if *key == Key::sync() {
+            self.read.sync = self.record(key);
+        } else if *key == Key::history() {
+            self.read.history = self.record(key);
+        }
+    }
+
     /// Which votes suffice, as it stands.
     pub fn sync_record(&self) -> Option<SyncRecord> {
-        self.record(&Key::sync())
+        self.read.sync.clone()
+    }
+
+    /// The same, to look at.
+    pub fn sync(&self) -> Option<&SyncRecord> {
+        self.read.sync.as_ref()
     }
 
     /// Who leads, as it stands.
     pub fn leader_record(&self) -> Option<LeaderRecord> {
-        self.record(&Key::leader())
+        self.read.leader.clone()
+    }
+
+    /// The same, to look at.
+    pub fn leader(&self) -> Option<&LeaderRecord> {
+        self.read.leader.as_ref()
     }
 
     /// When that was written; unknown after a restore.
@@ -110,7 +142,7 @@ impl Store {
 
     /// The reigns.
     pub fn history_record(&self) -> Option<HistoryRecord> {
-        self.record(&Key::history())
+        self.read.history.clone()
     }
 
     /// Goes back to an older content, as a restored backup does.

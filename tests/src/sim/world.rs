@@ -16,17 +16,18 @@ use odoo_ha_core::time::Moment;
 use super::client::Clients;
 use super::fact::Fact;
 use super::judge::Judge;
-use super::{Answerless, History, Node, Records, Store, Violation};
+use super::{Answerless, History, Network, Node, Records, Store, Violation};
 
 /// What is on its way.
 pub(super) enum Happening {
     Input(MemberId, u64, Input),
     /// Whose, in which life, what, and when it was sent.
     Perform(MemberId, u64, Action, Duration),
-    /// A write that arrives at the store although nobody waits for its answer any more.
-    Late(MemberId, Commit),
+    /// A write that arrives at the store although nobody waits for its answer any more; from where, unless the store has it already.
+    Late(Option<MemberId>, Commit),
+    /// An attach that nobody waits for any more.
+    Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
-    Tick,
 }
 
 /// The world.
@@ -64,7 +65,20 @@ pub struct World {
     pub(super) judge: Judge,
     /// The last term that was taken by force, and what is lost by it accepted.
     pub(super) loss_accepted: Option<Term>,
-    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    /// The network between the nodes.
+    pub network: Network,
+    /// Data that are worthless were to be started.
+    pub wrong_starts: Vec<String>,
+    /// Calls to the store take up to this much longer for everybody, each way.
+    pub store_slow: Duration,
+    pub(super) store_away_until: Duration,
+    pub(super) address_term: Term,
+    pub(super) dishonest_until: Duration,
+    pub(super) clocks_differ: bool,
+    pub(super) names: Vec<MemberId>,
+    pub(super) next_internal: u64,
+    /// Boxed, since a tree moves what it holds.
+    pub(super) queue: BTreeMap<(Duration, u64), Box<Happening>>,
     pub(super) order: u64,
     pub(super) seed: u64,
     pub(super) next_id: u64,
@@ -79,7 +93,7 @@ pub struct World {
     /// Agents that a watchdog killed are started again after this.
     pub supervised: Option<Duration>,
     pub(super) wakes: BTreeMap<MemberId, Duration>,
-    pub(super) ticks: bool,
+    pub(super) next_tick: Option<Duration>,
 }
 
 /// How often what moves by itself is moved.
@@ -123,6 +137,15 @@ impl World {
             answerless: BTreeMap::new(),
             events: Vec::new(),
             violations: Vec::new(),
+            network: Network::default(),
+            wrong_starts: Vec::new(),
+            store_slow: Duration::ZERO,
+            store_away_until: Duration::ZERO,
+            address_term: Term(0),
+            dishonest_until: Duration::ZERO,
+            clocks_differ: false,
+            names: Vec::new(),
+            next_internal: 0,
             queue: BTreeMap::new(),
             order: 0,
             seed,
@@ -134,7 +157,7 @@ impl World {
             last_lines: Default::default(),
             supervised: None,
             wakes: BTreeMap::new(),
-            ticks: false,
+            next_tick: None,
         };
         for letter in ('a'..='z').take(members) {
             let name = member(&letter.to_string());
@@ -205,24 +228,25 @@ impl World {
 
     /// What a node's own clock shows then.
     pub(super) fn moment_of(&self, name: &MemberId, at: Duration) -> Moment {
-        let ppm = self.node(name).clock_ppm;
-        let drift = at / 1_000_000 * ppm.unsigned_abs() as u32;
-        Moment::from_origin(if ppm < 0 { at.saturating_sub(drift) } else { at + drift })
+        self.node(name).clock.shows(at)
     }
 
-    /// When a node's clock shows this.
-    pub(super) fn world_time(&self, name: &MemberId, at: Moment) -> Duration {
-        let ppm = self.node(name).clock_ppm;
-        if ppm == 0 {
-            return at.since_origin();
+    /// All members' names, taken while all are gone through; [`put_names`](Self::put_names) gives them back.
+    pub(super) fn take_names(&mut self) -> Vec<MemberId> {
+        let mut names = std::mem::take(&mut self.names);
+        if names.len() != self.nodes.len() || !names.iter().eq(self.nodes.keys()) {
+            names = self.nodes.keys().cloned().collect();
         }
-        let rate = 1.0 + ppm as f64 / 1_000_000.0;
-        Duration::from_secs_f64((at.since_origin().as_secs_f64() / rate).min(1e15)) + Duration::from_micros(2)
+        names
+    }
+
+    pub(super) fn put_names(&mut self, names: Vec<MemberId>) {
+        self.names = names;
     }
 
     pub(super) fn after(&mut self, wait: Duration, happening: Happening) {
         self.order += 1;
-        self.queue.insert((self.now + wait, self.order), happening);
+        self.queue.insert((self.now + wait, self.order), Box::new(happening));
     }
 
     /// Lets each node's clock run at a rate of its own, within one part in a hundred of the truth. Agents are started anew.
@@ -230,13 +254,14 @@ impl World {
         let names: Vec<MemberId> = self.nodes.keys().cloned().collect();
         for name in names {
             let ppm = self.chance(19_900) as i64 - 9_950;
-            self.node_mut(&name).clock_ppm = ppm;
+            self.set_clock(&name, ppm);
             self.start_agent(&name);
         }
     }
 
     /// Starts the agent anew.
     pub fn start_agent(&mut self, name: &MemberId) {
+        self.wake_machine(name);
         let now = self.moment(name);
         let node = self.node_mut(name);
         node.incarnation += 1;
@@ -244,7 +269,7 @@ impl World {
         let lives = node.incarnation;
         node.frozen = false;
         node.address = false;
-        node.running = None;
+        (node.running, node.begun, node.barrier) = (None, None, None);
         node.watching = false;
         node.missed = None;
         node.waiting.clear();
@@ -259,18 +284,19 @@ impl World {
         let node = self.node_mut(name);
         node.machine = None;
         node.address = false;
-        node.running = None;
+        (node.running, node.begun, node.barrier) = (None, None, None);
         node.watching = false;
     }
 
-    /// Kills the database.
+    /// Kills the database: what was not flushed is lost.
     pub fn kill_database(&mut self, name: &MemberId) {
         let incarnation = self.node(name).incarnation;
         let node = self.node_mut(name);
         if node.database.state.runs() {
-            node.database.state = DatabaseState::Crashed;
-            node.database.streaming = false;
+            node.database.crash();
+            node.senders.clear();
         }
+        self.drop_receiver(name);
         self.pending.retain(|(on, _, _)| on != name);
         self.after(Duration::from_millis(3), Happening::Input(name.clone(), incarnation, Input::DatabaseExited));
     }
@@ -282,6 +308,9 @@ impl World {
 
     /// Lets it go on.
     pub fn thaw_agent(&mut self, name: &MemberId) {
+        if self.node(name).asleep.is_some() {
+            self.wake_machine(name);
+        }
         let node = self.node_mut(name);
         node.frozen = false;
         for input in std::mem::take(&mut node.waiting) {
@@ -359,15 +388,17 @@ impl World {
     pub fn whole(&self) -> bool {
         let Some(leader) = self.leader() else { return false };
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
-        let Some(record) = self.store.sync_record() else { return false };
+        let Some(record) = self.store.sync() else { return false };
+        let follows = |node: &Node| node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
+        if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
+            return false;
+        }
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
         self.nodes.iter().all(|(name, node)| {
             let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
             *name == leader
                 || node.gone
-                || (node.database.streaming
-                    && says
-                    && node.database.upstream.as_ref() == Some(&leader)
+                || (says
                     && (asynchronous
                         || node.config.tags.nosync
                         || node.config.tags.nofailover
@@ -421,10 +452,8 @@ impl World {
 
     fn run_to(&mut self, until: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let mut looked = Duration::ZERO;
-        if !self.ticks {
-            self.ticks = true;
-            self.after(TICK, Happening::Tick);
-        }
+        let mut tick = self.next_tick.unwrap_or(self.now + TICK);
+        self.next_tick = Some(tick);
         loop {
             if looked != self.now {
                 looked = self.now;
@@ -433,29 +462,28 @@ impl World {
                 }
             }
             let next = self.queue.keys().next().copied();
-            let wake = self.wakes.iter().min_by_key(|(_, at)| **at).map(|(name, at)| (name.clone(), *at));
-            let at = match (next, &wake) {
-                (Some((at, _)), Some((_, wake))) => at.min(*wake),
-                (Some((at, _)), None) => at,
-                (None, Some((_, wake))) => *wake,
-                (None, None) => until,
-            };
+            let wake = self.wakes.values().min().copied();
+            let queued = next.map_or(tick, |(at, _)| at);
+            let at = tick.min(queued).min(wake.unwrap_or(tick));
             if at > until {
                 self.now = until;
                 return false;
             }
             self.now = self.now.max(at);
-            match (next, wake) {
-                (Some(key), _) if key.0 <= at => {
-                    if let Some(happening) = self.queue.remove(&key) {
-                        self.happen(happening);
-                    }
+            if tick <= at {
+                self.tick();
+                tick += TICK;
+                self.next_tick = Some(tick);
+            } else if let Some(key) = next.filter(|(queued, _)| *queued <= at) {
+                if let Some(happening) = self.queue.remove(&key) {
+                    self.happen(*happening);
                 }
-                (_, Some((name, _))) => {
+            } else {
+                let due = self.wakes.iter().find(|(_, wake)| **wake <= at).map(|(name, _)| name.clone());
+                if let Some(name) = due {
                     self.wakes.remove(&name);
                     self.hand(&name, Input::Time);
                 }
-                _ => return false,
             }
             self.look();
         }
@@ -474,15 +502,23 @@ impl World {
             }
             Happening::Perform(name, incarnation, action, sent) => self.perform(&name, incarnation, action, sent),
             Happening::Late(name, commit) => {
-                if !self.node(&name).cut_from_store {
+                if name.is_none_or(|name| !self.node(&name).cut_from_store) {
                     let _ = self.write_to_store(&commit);
+                }
+            }
+            Happening::Attach(name, incarnation, term) => {
+                let node = self.node(&name);
+                // A socket of its own dies with the agent; what others were asked to do happens all the same.
+                let moves = node.config.address.is_some_and(|address| address.moves_authoritatively);
+                if moves || (node.incarnation == incarnation && node.machine.is_some() && !node.frozen) {
+                    let _ = self.attach(&name, term);
                 }
             }
             Happening::Watch(name, revision, changes) => {
                 let stalled = self.node(&name).watch_stalled_until;
                 if stalled > self.now {
                     self.after(stalled - self.now, Happening::Watch(name, revision, changes));
-                } else if self.node(&name).cut_from_store {
+                } else if self.node(&name).cut_from_store || self.node(&name).store_link.answers_lost {
                     self.node_mut(&name).watching = false;
                     self.hand(&name, Input::WatchLost);
                 } else if self.node(&name).watching {
@@ -490,10 +526,6 @@ impl World {
                 } else if let Some(missed) = &mut self.node_mut(&name).missed {
                     missed.push((revision, changes));
                 }
-            }
-            Happening::Tick => {
-                self.tick();
-                self.after(TICK, Happening::Tick);
             }
         }
     }
@@ -522,6 +554,21 @@ impl World {
         self.drain(name);
     }
 
+    /// When its machine is handed the time again, by its own clock.
+    pub(super) fn set_wake(&mut self, name: &MemberId) {
+        let node = self.node(name);
+        let wanted = node.machine.as_ref().and_then(Machine::poll_timeout).and_then(|at| node.clock.when(at));
+        match (wanted.map(|at| at.max(self.now + Duration::from_micros(1))), self.wakes.get_mut(name)) {
+            (Some(at), Some(wake)) => *wake = at,
+            (Some(at), None) => {
+                self.wakes.insert(name.clone(), at);
+            }
+            (None, _) => {
+                self.wakes.remove(name);
+            }
+        }
+    }
+
     pub(super) fn drain(&mut self, name: &MemberId) {
         let mut actions = Vec::new();
         let mut events = Vec::new();
@@ -534,15 +581,8 @@ impl World {
             while let Some(event) = machine.poll_event() {
                 events.push(event);
             }
-            let wake = machine.poll_timeout();
-            match wake {
-                Some(at) => {
-                    let at = self.world_time(name, at).max(self.now + Duration::from_micros(1));
-                    self.wakes.insert(name.clone(), at)
-                }
-                None => self.wakes.remove(name),
-            };
         }
+        self.set_wake(name);
         for event in events {
             if let EventKind::InvariantBroken { which } = &event.kind {
                 self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });

@@ -50,6 +50,7 @@ mod timelines_are_owned;
 mod times_changed_at_run_time;
 mod voter_sees_the_past;
 mod winner_cannot_promote;
+mod winner_died_before_its_promotion;
 
 use std::time::Duration;
 

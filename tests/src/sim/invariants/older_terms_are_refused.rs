@@ -66,10 +66,10 @@ impl Invariant for OlderTermsAreRefused {
                 Fact::StoreForgot => *self = Self::default(),
                 Fact::Ordered { member, order, accepted: true } => broken = broken.or(self.accepted(member, order)),
                 // The disk was lost, and with it what its receiver remembered.
-                Fact::NodeChanged { member, .. } => {
-                    if world.nodes.get(member).is_some_and(|node| !node.database.state.has_data()) {
-                        self.data.remove(member);
-                    }
+                Fact::NodeChanged { member, .. }
+                    if world.nodes.get(member).is_some_and(|node| !node.database.state.has_data()) =>
+                {
+                    self.data.remove(member);
                 }
                 _ => {}
             }

@@ -5,7 +5,6 @@
 //! leadership was taken by force while the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
@@ -18,29 +17,7 @@ use super::Invariant;
 pub(super) struct OneBelieves {
     /// Somebody's suspicion was shorter than its `ttl` once: that belief may outlast the times that allowed it.
     short: bool,
-    /// Clocks ran apart by more than the margin; what was counted by them ends by then.
-    apart_until: Duration,
     excused: BTreeSet<MemberId>,
-}
-
-impl OneBelieves {
-    fn note_times(&mut self, world: &World) {
-        let (mut slowest, mut fastest) = (i64::MAX, i64::MIN);
-        let mut margin_ppm = i64::MAX;
-        let mut ttl = Duration::ZERO;
-        for node in world.nodes.values() {
-            let timing = &node.config.timing;
-            self.short |= timing.suspicion != timing.ttl;
-            slowest = slowest.min(node.clock_ppm);
-            fastest = fastest.max(node.clock_ppm);
-            let micros = timing.ttl.as_micros().max(1);
-            margin_ppm = margin_ppm.min((timing.clock_margin.as_micros() * 1_000_000 / micros) as i64);
-            ttl = ttl.max(timing.ttl);
-        }
-        if fastest.saturating_sub(slowest) > margin_ppm {
-            self.apart_until = world.now + ttl * 2;
-        }
-    }
 }
 
 impl Invariant for OneBelieves {
@@ -49,7 +26,7 @@ impl Invariant for OneBelieves {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        self.note_times(world);
+        self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
         for fact in &world.facts {
             if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
                 && before.paused
@@ -70,7 +47,7 @@ impl Invariant for OneBelieves {
                 first = Some(name);
             }
         }
-        let (first, second) = second.filter(|_| !self.short && world.now >= self.apart_until)?;
+        let (first, second) = second.filter(|_| !self.short && world.clocks_honest())?;
         Some(format!("{first} and {second} both believe to lead"))
     }
 }
@@ -100,7 +77,7 @@ mod tests {
         let (mut world, leader, others) = whole(SyncMode::Synchronous);
         let twin = world.node(&leader).machine.clone();
         world.node_mut(&others[0]).machine = twin;
-        world.node_mut(&others[1]).clock_ppm = 50_000;
+        world.set_clock(&others[1], 50_000);
         assert_eq!(OneBelieves::default().look(&world), None);
     }
 }

@@ -31,7 +31,7 @@ impl Invariant for StreamsItsOwnLog {
             let node = world.nodes.get(member).filter(|node| node.database.streaming && !before.streaming)?;
             let upstream = world.nodes.get(node.database.upstream.as_ref()?)?;
             let serves = upstream.database.state == DatabaseState::Primary;
-            let diverged = serves && !node.database.is_prefix_of(&upstream.database);
+            let diverged = serves && !upstream.database.log.starts_with(&node.database.log);
             diverged.then(|| format!("{member} streams from {:?} and has diverged", node.database.upstream))
         })
     }
