@@ -155,6 +155,20 @@ fn every_rule_has_one_row() {
 }
 
 #[test]
+fn every_invariant_has_its_place_in_the_safety_argument() {
+    let (text, directory) = (read("docs/safety.md"), root().join("tests/src/sim/invariants"));
+    let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "mod")
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<&String> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/safety.md says nothing of {missing:?}");
+}
+
+#[test]
 fn every_reference_to_code_leads_somewhere() {
     let mut complaints = Vec::new();
     let mut found = 0;

@@ -48,13 +48,13 @@ fn the_same_seeds_say_the_same_on_any_number_of_threads() {
     assert_ne!(text(&one.stdout), text(&other.stdout));
 }
 
-/// Databases that say "saved" too early lose what was acknowledged: the one promise that no profile may break is then broken.
+/// Databases that say "saved" too early: whom the record counts lacks what was acknowledged.
 #[test]
 fn a_world_with_hasty_databases_is_found_out_and_its_command_repeats_it() {
     let first = simulate(&["--profile", "hasty-databases", "--seeds", "50"]);
     let said = text(&first.stdout);
     assert_eq!(first.status.code(), Some(1), "{said}");
-    assert!(said.contains("nothing acknowledged is lost is broken"), "{said}");
+    assert!(said.contains("counted_have_every_commit is broken"), "{said}");
     let command = said.lines().find(|line| line.starts_with("cargo run ")).expect("the command that repeats it");
     let (_, arguments) = command.split_once(" -- ").expect("its arguments");
     let again = text(&simulate(&arguments.split(' ').collect::<Vec<_>>()).stdout);
