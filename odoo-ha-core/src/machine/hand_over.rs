@@ -77,8 +77,14 @@ impl Machine {
         let State::HandingOver(hand_over) = self.state.clone() else { return false };
         match hand_over.step {
             Step::Checkpoint => {
-                if self.running.is_none() {
+                // A target attaches at once: the wait for an older belief is not handed over, it ends here (protocol rules 35 and 42).
+                let others_are_harmless = self.reign.as_ref().is_none_or(|reign| reign.not_before <= self.now);
+                if self.running.is_none() && others_are_harmless {
                     self.order(DatabaseOrder::Checkpoint, CHECKPOINT_TIMEOUT);
+                    let now = self.now;
+                    if let State::HandingOver(hand_over) = &mut self.state {
+                        hand_over.since = now;
+                    }
                 }
             }
             Step::Clearing => {

@@ -115,7 +115,7 @@ pub(super) fn draw_timing(dice: &mut Dice, shortest: u64, longest: u64) -> Timin
     }
     if dice.one_in(2) {
         let least = (timing.renew_interval * 2).max(Timing::MIN_SUSPICION);
-        timing.suspicion = Duration::from_millis(dice.between(least.as_millis() as u64, ttl));
+        timing.suspicion = Duration::from_millis(dice.between(least.as_micros().div_ceil(1000) as u64, ttl));
     }
     timing
 }

@@ -1,7 +1,7 @@
 //! A synchronous cluster takes the database before the old leader's belief has ended; the address still waits for that end, whatever else happens
 //! meanwhile (protocol rules 35 and 42). The made-up address counts a race for it as a violation.
 
-use odoo_ha_core::machine::StateName;
+use odoo_ha_core::machine::{Command, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_tests::sim::World;
@@ -34,6 +34,26 @@ fn when_the_winner_agent_restarts() {
         world.kill_agent(&others[0]);
         world.run(millis(20));
         world.start_agent(&others[0]);
+        then_all_is_well(&mut world, &old);
+    }
+}
+
+#[test]
+fn when_the_winner_leaves_before_it() {
+    for seed in 0..20 {
+        let (mut world, old, others) = cut_off(3, seed);
+        let leads = |world: &World| others.iter().find(|other| world.state(other) == Some(StateName::Leading)).cloned();
+        let streams = |world: &World| others.iter().any(|other| world.node(other).database.streaming);
+        world.run_until("another leads, and has a standby", seconds(3), |world| {
+            leads(world).is_some() && streams(world)
+        });
+        let winner = leads(&world).expect("another leads");
+        world.run(millis(100 + seed * 20));
+        // An agent that is to leave hands over, whether it serves already or not.
+        world.command(&winner, Command::Shutdown { stop_database: true });
+        world.run(seconds(10));
+        world.assert_sound();
+        world.start_agent(&winner);
         then_all_is_well(&mut world, &old);
     }
 }
