@@ -178,12 +178,12 @@ impl Machine {
             self.hand_back("the database did not become primary in time");
             return true;
         }
-        let reserved = reign.leader.timeline;
+        let (reserved, term) = (reign.leader.timeline, reign.term);
         if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() {
             return false;
         }
         // Who was handed leadership did not vote, so it may still receive; and a database that died since is not running: only one that runs
-        // frozen is promoted. One that had become primary before it died is left to the time-out.
+        // frozen is promoted.
         let needs_freeze = |database: &DatabaseStatus| match database.state {
             DatabaseState::Standby => database.streaming || database.upstream.is_some(),
             DatabaseState::StoppedCleanly | DatabaseState::Crashed => database.timeline < reserved,
@@ -193,6 +193,14 @@ impl Machine {
         };
         if self.database.as_ref().is_some_and(needs_freeze) {
             self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
+            return false;
+        }
+        // One that had become primary of this reign before it died is started as that; the promotion is then found done.
+        let died_as_primary = |database: &DatabaseStatus| {
+            matches!(database.state, DatabaseState::StoppedCleanly | DatabaseState::Crashed) && database.term == term
+        };
+        if self.database.as_ref().is_some_and(died_as_primary) {
+            self.start_primary();
             return false;
         }
         let Some(system_id) = self.view.cluster.as_ref().map(|seen| seen.record.system_id) else { return false };

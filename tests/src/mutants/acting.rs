@@ -6,9 +6,17 @@ const FACES: &str = "odoo-ha-core/src/machine/faces/mod.rs";
 const FACE: &str = "odoo-ha-core/src/machine/faces/face.rs";
 const WATCHDOG: &str = "odoo-ha-core/src/machine/faces/watchdog.rs";
 const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
+const HAND_OVER: &str = "odoo-ha-core/src/machine/hand_over.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "hands_over_before_the_old_belief_ended",
+        rules: &[35, 42],
+        breaks: "a winner hands over at once, and its target attaches the address while the deposed leader still believes",
+        edits: &[edit(HAND_OVER, ["if self.running.is_none() && ", "others_are_harmless", " {"], "true")],
+        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_winner_leaves_before_it"),
+    },
     Mutant {
         name: "address_before_the_promotion",
         rules: &[32],

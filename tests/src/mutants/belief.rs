@@ -50,17 +50,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["belief_within_the_record"] },
     },
     Mutant {
-        name: "ttl_of_the_own_configuration",
-        rules: &[4],
-        breaks: "an observer counts by its own ttl, not by that of the record it watches",
-        edits: &[edit(
-            FOLLOWING,
-            ["Some(since + ", "if synchronous && !forced { leader.suspicion() } else { leader.ttl() }", ")"],
-            "if synchronous && !forced { self.config.timing.suspicion } else { self.config.timing.ttl }",
-        )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["one_believes", "address_is_safe"] },
-    },
-    Mutant {
         name: "suspicion_survives_a_renewal",
         rules: &[11],
         breaks: "silence is counted from the first version that was watched, not from the receipt of the newest",

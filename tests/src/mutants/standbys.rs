@@ -65,21 +65,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
     Mutant {
-        name: "sync_record_changed_without_the_leader_guard",
-        rules: &[9],
-        breaks: "a change of the sync record is guarded by the sync record alone",
-        edits: &[edit(
-            RENEWAL,
-            [
-                "let mut commit = Commit { guards: ",
-                "vec![Guard::Version(Key::leader(), reign.version)]",
-                ", ..Commit::default() };",
-            ],
-            "if attempt.sync.is_some() { Vec::new() } else { vec![Guard::Version(Key::leader(), reign.version)] }",
-        )],
-        caught: Catch::Seeds { profile: "strict", seeds: 60, by: &["terms_grow", "timelines_are_owned"] },
-    },
-    Mutant {
         name: "renewal_without_a_guard",
         rules: &[9],
         breaks: "a renewal is written whatever stands in the store",
