@@ -55,7 +55,8 @@ impl AddressIsSafe {
         } else if let Some(text) = self.unbelieved_at(world, name, node, until) {
             return Some(text);
         }
-        if node.database.state == DatabaseState::Primary || node.frozen {
+        // An address that cannot be taken down stays for as long as that lasts; leadership is not released meanwhile.
+        if node.database.state == DatabaseState::Primary || node.frozen || node.detach_fails {
             self.without.remove(name);
             return None;
         }
