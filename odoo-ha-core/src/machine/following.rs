@@ -193,7 +193,20 @@ impl Machine {
         leader.excluded.contains(self.me()) && self.silent_for() < EXCLUDED_FOR && self.forced().is_none()
     }
 
+    /// A wish to replace this member's data ends with the leader that they were to be copied from, unless they may be going already: nobody
+    /// else might have what they have.
+    fn keep_data_without_leader(&mut self, leader: &LeaderRecord) {
+        let lost = self.suspicious_at(leader).is_some_and(|at| at <= self.now);
+        if lost && self.reinit && !self.may_discard && self.running.is_none() {
+            self.reinit = false;
+            self.trouble(
+                "no leader serves whose data could be copied: this member keeps its own; ask again once one does",
+            );
+        }
+    }
+
     fn suspicion_due(&mut self, leader: &LeaderRecord) -> Option<Cause> {
+        self.keep_data_without_leader(leader);
         if self.running.is_some() || !self.may_vote(leader) || self.now < self.hold_off_until {
             return None;
         }
