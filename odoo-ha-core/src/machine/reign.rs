@@ -177,7 +177,7 @@ pub(super) struct Reign {
     pub(super) mute_observations: u32,
     pub(super) barrier_failures: u32,
     pub(super) announced: bool,
-    /// A switchover did not go through: an agent that is to leave does not try forever.
+    /// A switchover did not go through since the agent was last asked to leave: it does not try forever.
     pub(super) hand_over_failed: bool,
 }
 

@@ -38,7 +38,13 @@ impl Machine {
                     reign.next_renewal = self.now;
                 }
             }
-            Command::Shutdown { stop_database } => self.shutdown = Some(stop_database),
+            Command::Shutdown { stop_database } => {
+                self.shutdown = Some(stop_database);
+                // What failed before it was asked to leave says nothing of now: one try is its own.
+                if let Some(reign) = &mut self.reign {
+                    reign.hand_over_failed = false;
+                }
+            }
         }
     }
 

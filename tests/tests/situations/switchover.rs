@@ -1,5 +1,6 @@
 //! Planned: checkpoint, address off, shutdown, hand over by name; nothing is lost and nobody waits long (protocol rule 40).
 
+use odoo_ha_core::machine::Command;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestOutcome;
 use odoo_ha_tests::sim::member;
@@ -59,4 +60,21 @@ fn a_shutdown_that_hangs_is_called_off_and_leadership_kept() {
     world.node_mut(&first).database.slow_shutdown = false;
     world.run_until("it leads on", seconds(6), |world| world.leader().as_ref() == Some(&first));
     heals(&mut world);
+}
+
+#[test]
+fn one_that_failed_long_ago_does_not_keep_a_leaving_agent_from_handing_over() {
+    let world = odoo_ha_tests::sim::World::with(2, 3, |config| config.timing.switchover_timeout = seconds(3));
+    let (mut world, first, others) = super::settled(world);
+    world.node_mut(&first).database.slow_shutdown = true;
+    world.switchover(&first, Some(&others[0]));
+    world.run(seconds(6));
+    world.node_mut(&first).database.slow_shutdown = false;
+    heals(&mut world);
+    let told = world.events.len();
+    world.command(&first, Command::Shutdown { stop_database: true });
+    world.run(seconds(5));
+    let said = |what: &str| world.events[told..].iter().any(|(_, event)| event.sentence.contains(what));
+    assert!(said("leadership was handed over"), "{}", world.story());
+    assert_eq!(world.leader().as_ref(), Some(&others[0]), "{}", world.story());
 }
