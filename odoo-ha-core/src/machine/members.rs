@@ -6,10 +6,11 @@ use super::Machine;
 use super::calls::{STORE_RETRY, WRITE_TIMEOUT};
 use super::input::Answer;
 use super::state::State;
+use super::view::Seen;
 use crate::database::{DatabaseState, DatabaseStatus};
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::records::{Header, MemberRecord, encode};
-use crate::store::{Commit, Key};
+use crate::store::{Commit, Guard, Key};
 use crate::term::Nonce;
 
 impl Machine {
@@ -31,7 +32,12 @@ impl Machine {
         }
         record.header = self.header();
         let key = Key::member(&self.config.me);
-        let commit = Commit { guards: Vec::new(), writes: BTreeMap::from([(key, encode(&record))]) };
+        // One that was not answered must not land after a newer one: it would take back that this member leaves.
+        let guard = match self.view.members.get(&self.config.me) {
+            Some(seen) => Guard::Version(key.clone(), seen.version),
+            None => Guard::Absent(key.clone()),
+        };
+        let commit = Commit { guards: vec![guard], writes: BTreeMap::from([(key, encode(&record))]) };
         let id = self.commit(commit, WRITE_TIMEOUT);
         self.publishing = Some((id, record));
     }
@@ -78,12 +84,29 @@ impl Machine {
     pub(super) fn publish_finished(&mut self, result: &Result<Answer, Failure>) {
         let Some((_, record)) = self.publishing.take() else { return };
         match result {
-            Ok(_) => {
+            Ok(answer) => {
+                if let Answer::Committed(committed) = answer
+                    && let Some(version) = committed.versions.get(&Key::member(&self.config.me)).copied()
+                {
+                    self.view.members.insert(self.config.me.clone(), Seen { version, record: record.clone() });
+                }
                 self.published = Some(record);
                 self.publish_again_at = self.now;
             }
-            Err(_) => self.publish_again_at = self.after(STORE_RETRY),
+            Err(failure) => {
+                self.publish_again_at = self.after(STORE_RETRY);
+                if failure.kind == ErrorKind::Conflict {
+                    // One before it landed after all, or somebody deleted the record: it is written as of what stands there.
+                    self.refresh();
+                }
+            }
         }
+    }
+
+    /// Whether the store has it that nobody may count on this member's present copy any more.
+    pub(super) fn is_known_to_leave(&self) -> bool {
+        let data = self.database.as_ref().map(|database| &database.data_id);
+        self.published.as_ref().is_some_and(|record| record.leaving && Some(&record.data) == data)
     }
 }
 

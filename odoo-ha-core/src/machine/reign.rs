@@ -157,6 +157,8 @@ pub(super) struct Reign {
     pub(super) cluster: Option<ClusterRecord>,
     pub(super) request: Option<RequestRecord>,
     pub(super) sync_step: SyncStep,
+    /// The next renewal carries no change of the sync record: the one before it met a conflict.
+    pub(super) renew_alone: bool,
     /// The strictest value that the database may have.
     pub(super) standbys_in_force: Option<SynchronousStandbys>,
     /// Since when a named standby has not answered.
@@ -216,6 +218,7 @@ impl Reign {
             cluster: None,
             request: None,
             sync_step: SyncStep::Settled,
+            renew_alone: false,
             standbys_in_force: None,
             silent: BTreeMap::new(),
             began: now,
