@@ -11,7 +11,7 @@ use crate::database::{DatabaseState, DatabaseStatus};
 use crate::error::{ErrorKind, Failure};
 use crate::records::{Header, MemberRecord, encode};
 use crate::store::{Commit, Guard, Key};
-use crate::term::Nonce;
+use crate::term::{Mark, Nonce};
 
 impl Machine {
     /// Writes this member's record when what it says has changed, and now and then so that the positions in it are fresh.
@@ -19,11 +19,11 @@ impl Machine {
         if self.publishing.is_some() || self.publish_again_at > self.now {
             return;
         }
-        let Some(database) = self.database.clone() else { return };
+        let Some(database) = &self.database else { return };
         if !self.view_known || self.stale.is_some() {
             return;
         }
-        let mut record = self.own_record(&database);
+        let mut record = self.own_record(database);
         let changed = self.published.as_ref().is_none_or(|before| differs(before, &record));
         let awaited = self.is_awaited(&record);
         let refresh = self.published.is_none() || self.publish_again_at + self.config.timing.ttl <= self.now;
@@ -112,11 +112,30 @@ impl Machine {
 
 /// Whether two accounts differ in more than how far the log is.
 fn differs(before: &MemberRecord, now: &MemberRecord) -> bool {
-    let without_positions = |record: &MemberRecord| MemberRecord {
-        header: now.header.clone(),
-        lsn: now.lsn,
-        remembered: crate::term::Mark { sequence: now.remembered.sequence, ..record.remembered },
-        ..record.clone()
-    };
-    without_positions(before) != without_positions(now)
+    // Every field by its name, so that a new one is not forgotten here; and no copies, since this is asked at every step.
+    let MemberRecord {
+        header: _,
+        member,
+        endpoint,
+        database,
+        system_id,
+        data,
+        data_term,
+        remembered: Mark { term, sequence: _ },
+        timeline,
+        lsn: _,
+        streams_from,
+        tags,
+        leaving,
+        state,
+        refusal,
+        penalty,
+    } = now;
+    let same_data = (&before.data, before.system_id, before.data_term) == (data, *system_id, *data_term);
+    let same_database =
+        (before.database, before.timeline) == (*database, *timeline) && before.streams_from == *streams_from;
+    let same_machine = before.state == *state && before.refusal == *refusal && before.leaving == *leaving;
+    let same_member = before.member == *member && before.endpoint == *endpoint && before.tags == *tags;
+    let same_rest = before.remembered.term == *term && before.penalty == *penalty;
+    !(same_data && same_database && same_machine && same_member && same_rest)
 }
