@@ -204,7 +204,8 @@ impl Machine {
         let primary = self.database.as_ref().is_none_or(|database| database.state == DatabaseState::Primary);
         if self.reign.is_none() {
             let settled = matches!(self.state, State::Following | State::Voting { .. } | State::Leaving { .. });
-            if settled && !primary {
+            // Services of an earlier life of this agent may still run.
+            if settled && !primary && self.faces.are_down() {
                 self.disarm_watchdog();
             }
         } else if matches!(self.state, State::Leading | State::Promoting | State::Bootstrapping | State::HandingOver(_))
