@@ -48,11 +48,11 @@ fn a_database_that_dies_during_the_checkpoint_is_replaced_at_once() {
         world.node_mut(&first).disk.slow = 100;
         world.switchover(&first, Some(&others[0]));
         world.run(millis(300));
+        world.node_mut(&first).disk.slow = 1;
         world.kill_database(&first);
         world.run(millis(200));
         assert!(!world.node(&first).address, "seed {seed}: the address stays\n{}", world.story());
-        world.node_mut(&first).disk.slow = 1;
-        world.run_until("another leads", seconds(10), |world| world.leader().as_ref() == Some(&others[0]));
+        world.run_until("another leads", seconds(2), |world| world.leader().as_ref() == Some(&others[0]));
         heals(&mut world);
     }
 }
