@@ -60,8 +60,10 @@ impl World {
     /// What databases have begun goes on without anybody.
     fn proceed(&mut self) {
         let now = self.now;
-        let ended = self.nodes.iter_mut().filter_map(|(name, node)| Some((name.clone(), node.proceed(now)?)));
-        let ended: Vec<(MemberId, Ending)> = ended.collect();
+        let mut ended = Vec::new();
+        for (name, node) in &mut self.nodes {
+            ended.extend(node.proceed(now).map(|ending| (name.clone(), ending)));
+        }
         for (name, ending) in ended {
             match ending {
                 Ending::OfTheDatabase => self.kill_database(&name),

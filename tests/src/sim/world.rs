@@ -486,7 +486,8 @@ impl World {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Input(name, incarnation, input) => {
-                if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                let node = self.node(&name);
+                if node.incarnation == incarnation && node.machine.is_some() {
                     let begins = matches!(&input, Input::Finished { result: Ok(Answer::Snapshot(_)), .. });
                     self.hand(&name, input);
                     if begins {
@@ -509,15 +510,17 @@ impl World {
                 }
             }
             Happening::Watch(name, revision, changes) => {
-                let stalled = self.node(&name).watch_stalled_until;
-                if stalled > self.now {
-                    self.after(stalled - self.now, Happening::Watch(name, revision, changes));
-                } else if self.node(&name).cut_from_store || self.node(&name).store_link.answers_lost {
-                    self.node_mut(&name).watching = false;
+                let now = self.now;
+                let node = self.node_mut(&name);
+                let stalled = node.watch_stalled_until;
+                if stalled > now {
+                    self.after(stalled - now, Happening::Watch(name, revision, changes));
+                } else if node.cut_from_store || node.store_link.answers_lost {
+                    node.watching = false;
                     self.hand(&name, Input::WatchLost);
-                } else if self.node(&name).watching {
+                } else if node.watching {
                     self.hand(&name, Input::Changed { revision, changes });
-                } else if let Some(missed) = &mut self.node_mut(&name).missed {
+                } else if let Some(missed) = &mut node.missed {
                     missed.push((revision, changes));
                 }
             }
@@ -535,7 +538,7 @@ impl World {
 
     /// Hands an input to a machine and does what it wants.
     pub(super) fn hand(&mut self, name: &MemberId, input: Input) {
-        let now = self.moment(name);
+        let now = self.now;
         let node = self.node_mut(name);
         if node.frozen {
             if !matches!(input, Input::Time) {
@@ -544,7 +547,7 @@ impl World {
             return;
         }
         let Some(machine) = &mut node.machine else { return };
-        machine.handle(now, input);
+        machine.handle(node.clock.shows(now), input);
         self.drain(name);
     }
 
