@@ -91,6 +91,8 @@ impl Wish {
             WishKind::Reinit => Self::Reinit(on),
             WishKind::Shutdown => Self::Shutdown(on, dice.one_in(2)),
             WishKind::Remove => (present.len() > FEWEST_MEMBERS + world.removals.len()).then_some(Self::Remove(on))?,
+            // Whoever knows that the store forgot lets nobody join, and tells nobody to believe it.
+            WishKind::Add | WishKind::Recover if world.store_forgot() => return None,
             WishKind::Add => {
                 let names = ('a'..='z').take(MOST_MEMBERS).map(|letter| member(&letter.to_string()));
                 Self::Add(names.into_iter().find(|name| !present.contains(name))?)
@@ -204,6 +206,9 @@ impl World {
     /// Members that left in order are gone for good, unless the cluster depends on their data: those are brought back, as are those
     /// whose agent died on the way out.
     pub fn finish_removals(&mut self) {
+        if self.store_forgot() {
+            return;
+        }
         for (name, incarnation) in self.removals.clone() {
             if self.node(&name).incarnation != incarnation {
                 // It was started anew meanwhile, and knows of nothing.

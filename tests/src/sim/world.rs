@@ -13,6 +13,7 @@ use odoo_ha_core::store::{Change, Commit, Revision};
 use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 
+use super::backups::{Backups, Forgot};
 use super::client::Clients;
 use super::fact::Fact;
 use super::judge::Judge;
@@ -61,6 +62,9 @@ pub struct World {
     /// The store's records, as the judges read them.
     pub records: Records,
     pub(super) clients: Clients,
+    /// `None`: nobody makes any.
+    pub(super) backups: Option<Backups>,
+    pub(super) forgot: Option<Forgot>,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
     /// The last term that was taken by force, and what is lost by it accepted.
@@ -131,6 +135,8 @@ impl World {
             history: History::default(),
             records: Records::default(),
             clients: Clients::default(),
+            backups: None,
+            forgot: None,
             facts: Vec::new(),
             judge: Judge::new(),
             loss_accepted: None,

@@ -39,7 +39,8 @@ impl AddressIsSafe {
     fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
         let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
         let at_once = until.is_none_or(|until| until == Moment::ORIGIN);
-        if at_once && world.now - since <= TAKEN_DOWN {
+        // What cannot be taken down is taken down with its agent, by the watchdog, when the belief would have ended.
+        if at_once && (world.now - since <= TAKEN_DOWN || node.detach_fails && node.config.watchdog.is_some()) {
             return None;
         }
         (!has_left(node))

@@ -1,8 +1,9 @@
 //! Users write to the files of one member, and the services run on one member (design rule 1; protocol rules 35 and 42).
 //!
-//! Limits, said so that they are not forgotten. Services that outlive the agent that started them are not judged until they are stopped: the guard stops the
-//! database and drops the address, it knows of no services. Nothing is said while the rates of clocks differ by more than the margin, and of a
-//! frozen agent without a watchdog.
+//! Limits, said so that they are not forgotten. Not judged until they have stopped, or have another role: services and files that outlive the agent that
+//! started them (the guard stops the database and drops the address, it knows of no services); those that fail, hang or are slow when they are
+//! told to (nobody waits for them beyond the `ttl`); and those of a machine that stood still. Nothing is said while the rates of clocks differ
+//! by more than the margin, and of a frozen agent without a watchdog.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,12 @@ fn two<'a>(
             }
             continue;
         }
-        let life = *began.entry(name.clone()).or_insert(node.incarnation);
+        let life = began.entry(name.clone()).or_insert(node.incarnation);
+        if node.asleep.is_some() {
+            // Nothing of it moves, and what wakes is stopped: no life of its agent began it.
+            *life = u64::MAX;
+        }
+        let life = *life;
         let outlived = node.machine.is_none() || life != node.incarnation;
         let asleep = node.frozen && node.config.watchdog.is_none();
         if outlived || asleep {
@@ -51,8 +57,11 @@ impl Invariant for FilesAndServicesOnce {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        let services = two(world, &mut self.services, |node| node.services.running.is_some());
-        let files = two(world, &mut self.files, |node| matches!(node.filestore.role, FilesRole::Lead(_)));
+        let services =
+            two(world, &mut self.services, |node| node.services.running.is_some() && !node.services.unstoppable);
+        let files = two(world, &mut self.files, |node| {
+            matches!(node.filestore.role, FilesRole::Lead(_)) && !node.filestore.stuck
+        });
         let (what, (one, other)) =
             services.map(|both| ("services run", both)).or(files.map(|both| ("users write to the files", both)))?;
         world.clocks_honest().then(|| format!("{what} on {one} and {other}"))
