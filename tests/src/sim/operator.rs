@@ -109,8 +109,9 @@ pub(super) fn draw_timing(dice: &mut Dice, shortest: u64, longest: u64) -> Timin
     let ttl = dice.between(shortest, top);
     let mut timing = Timing::with_ttl(Duration::from_millis(ttl));
     timing.standby_timeout = Duration::from_millis(dice.between(300, 2000));
-    // A winner whose database died holds on for so long before it hands back.
-    timing.promote_timeout = Duration::from_millis(dice.between(5000, 15_000));
+    // A winner whose database died holds on for so long before it hands back: often as long as nobody says anything else.
+    let longest = if dice.one_in(2) { 60_000 } else { 15_000 };
+    timing.promote_timeout = Duration::from_millis(dice.between(5000, longest));
     timing.switchover_timeout = Duration::from_millis(dice.between(5000, 15_000));
     if dice.one_in(2) {
         timing.renew_interval = Duration::from_millis(dice.between(50, ttl / 5));
