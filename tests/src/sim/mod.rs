@@ -42,7 +42,7 @@ mod timeline;
 mod violation;
 mod world;
 
-pub use campaign::{Campaign, Report};
+pub use campaign::{Bounds, Campaign, Report};
 pub use clocks::Clock;
 pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use dice::Dice;

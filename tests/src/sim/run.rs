@@ -228,6 +228,7 @@ impl<'a> Life<'a> {
     fn outcome(mut self, broken: Option<Broken>) -> Outcome {
         if let Some(world) = &self.world {
             self.tally.lived = world.age();
+            self.tally.saved = world.acknowledged.len() as u64;
             self.digest.number(u64::try_from(world.now.as_micros()).unwrap_or_default());
             self.digest.number(world.acknowledged.len() as u64);
             self.digest.number(world.store.snapshot().revision.0);
