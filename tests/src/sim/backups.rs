@@ -119,7 +119,7 @@ impl World {
         let of_the_store = |happening: &Happening| match happening {
             Happening::Perform(_, _, action, _) => matches!(action.order, Order::Read | Order::Commit(_)),
             Happening::Late(..) | Happening::Watch(..) => true,
-            Happening::Input(..) | Happening::Attach(..) => false,
+            Happening::Input(..) | Happening::Attach(..) | Happening::WatchMoves(_) => false,
         };
         let keys: Vec<(Duration, u64)> =
             self.queue.iter().filter(|(_, happening)| of_the_store(happening)).map(|(key, _)| *key).collect();
@@ -129,6 +129,9 @@ impl World {
             let left = (sent + action.timeout).saturating_sub(self.now);
             let input = Input::Finished { id: action.id, result: unanswered(&action) };
             self.after(left, Happening::Input(name, incarnation, input));
+        }
+        for node in self.nodes.values_mut() {
+            node.late.clear();
         }
         self.restore_store(by);
         for name in self.present() {

@@ -7,7 +7,7 @@ use odoo_ha_core::machine::{Action, Answer, CallId, Order};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::World;
+use super::{Node, World};
 
 /// What serves users on one node. It lives on when the agent dies.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,15 @@ pub struct Filestore {
     pub unanswered: bool,
 }
 
+impl World {
+    /// What runs beside the agent ends: its watchdog, or whoever switches the machine off, sees to it.
+    pub(super) fn stop_services_and_files(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        (node.services.running, node.services.unstoppable) = (None, false);
+        (node.filestore.role, node.filestore.stuck) = (FilesRole::Rest, false);
+    }
+}
+
 impl Services {
     pub(super) fn mend(&mut self) {
         (self.start_fails, self.stop_fails, self.hangs) = (false, false, false);
@@ -81,17 +90,18 @@ impl Filestore {
     }
 }
 
-impl World {
+impl Node {
     /// How much longer this takes than usual.
-    pub(super) fn service_takes(&self, name: &MemberId, action: &Action) -> Duration {
-        let node = self.node(name);
+    pub(super) fn service_takes(&self, action: &Action) -> Duration {
         match action.order {
-            Order::StartServices { .. } | Order::StopServices => node.services.slow,
-            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => node.filestore.slow,
+            Order::StartServices { .. } | Order::StopServices => self.services.slow,
+            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => self.filestore.slow,
             _ => Duration::ZERO,
         }
     }
+}
 
+impl World {
     /// Whether an order to services or files has begun, and hangs until it is mended.
     pub(super) fn service_hangs(&mut self, name: &MemberId, action: &Action) -> bool {
         let node = self.node_mut(name);
