@@ -96,7 +96,7 @@ const ALL: &[(u32, FaultKind)] = &[
     (1, F::EverythingCrashed),
     (2, F::ServicesAil),
     (2, F::FilesAil),
-    // A leader still sets whom its database waits for by what such a store shows: `--profile forgetful` finds it out.
+    // What an operator has to do about it does not go with everything else at once: `forgetful` draws it.
     (0, F::StoreRestored),
     (0, F::StoreWiped),
 ];

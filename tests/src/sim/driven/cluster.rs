@@ -104,6 +104,8 @@ impl Cluster {
                 }
             }
             if self.below(2) == 0 {
+                // Who has just died is seen to its end before it is started again.
+                self.step().await;
                 self.heal();
             }
             self.pass(self.millis(8000)).await;
@@ -111,6 +113,7 @@ impl Cluster {
                 return;
             }
         }
+        self.step().await;
         self.heal();
         self.becomes_whole("after the last fault").await;
     }
