@@ -28,6 +28,8 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
+    /// The time for a question is over.
+    NobodyAnswered(u64),
     /// A watch that showed nothing for a while goes on.
     WatchMoves(MemberId),
 }
@@ -516,6 +518,7 @@ impl World {
                 self.node_mut(&name).late.push((revision, changes));
                 self.show_watch(&name);
             }
+            Happening::NobodyAnswered(ticket) => self.nobody_answered(ticket),
             Happening::WatchMoves(name) => self.show_watch(&name),
         }
     }
