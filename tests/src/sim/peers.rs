@@ -1,11 +1,13 @@
 //! Members that ask one another whether a leader may go on without the store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::failsafe::{Question, Reply};
 use odoo_ha_core::machine::{Action, Answer, CallId, Input};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::time::Moment;
 
 use super::World;
 use super::world::Happening;
@@ -19,14 +21,33 @@ pub(super) struct Asking {
     by: MemberId,
     incarnation: u64,
     id: CallId,
+    question: Question,
+    sent: Duration,
+}
+
+/// Who accepted a leader's last round of questions, as the world saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Leave {
+    round: (u64, u64),
+    /// By the asker's own clock.
+    ends: Moment,
+    accepted: BTreeSet<MemberId>,
 }
 
 impl World {
     /// A question goes its way; it ends by its time whatever becomes of it.
-    pub(super) fn ask_member(&mut self, by: &MemberId, incarnation: u64, action: &Action, question: &Question, sent: Duration) {
+    pub(super) fn ask_member(
+        &mut self,
+        by: &MemberId,
+        incarnation: u64,
+        action: &Action,
+        question: &Question,
+        sent: Duration,
+    ) {
         self.order += 1;
         let ticket = self.order;
-        self.asking.insert(ticket, Asking { by: by.clone(), incarnation, id: action.id });
+        let asking = Asking { by: by.clone(), incarnation, id: action.id, question: question.clone(), sent };
+        self.asking.insert(ticket, asking);
         let left = (sent + action.timeout).saturating_sub(self.now);
         self.after(left, Happening::NobodyAnswered(ticket));
         if self.reaches(by, &question.to) {
@@ -40,12 +61,37 @@ impl World {
     /// A reply goes its way back.
     pub(super) fn answer_member(&mut self, by: &MemberId, ticket: u64, reply: &Reply) {
         let Some(asking) = self.asking.get(&ticket).cloned() else { return };
+        if *reply == Reply::Accepted {
+            self.note_leave(by, &asking);
+        }
         if self.reaches(by, &asking.by) {
             self.asking.remove(&ticket);
             let transit = self.message_takes(by, &asking.by);
             let input = Input::Finished { id: asking.id, result: Ok(Answer::Asked(reply.clone())) };
             self.after(transit, Happening::Input(asking.by, asking.incarnation, input));
         }
+    }
+
+    fn note_leave(&mut self, member: &MemberId, asking: &Asking) {
+        let ends = self.moment_of(&asking.by, asking.sent) + asking.question.ttl();
+        let round = asking.question.round;
+        let leaves = self.leaves.entry(asking.by.clone()).or_default();
+        // The round before is what it believes by until this one is complete.
+        if leaves.last().is_none_or(|leave| leave.round != round) {
+            leaves.push(Leave { round, ends, accepted: BTreeSet::new() });
+        }
+        if leaves.len() > 3 {
+            leaves.remove(0);
+        }
+        if let Some(leave) = leaves.last_mut() {
+            leave.accepted.insert(member.clone());
+        }
+    }
+
+    /// Until when a leader may believe because all of these accepted, by its own clock.
+    pub(super) fn leave_ends(&self, leader: &MemberId, all: &BTreeSet<MemberId>) -> Option<Moment> {
+        let leaves = self.leaves.get(leader)?;
+        leaves.iter().filter(|leave| leave.accepted.is_superset(all)).map(|leave| leave.ends).max()
     }
 
     pub(super) fn nobody_answered(&mut self, ticket: u64) {

@@ -250,6 +250,8 @@ fn begin(plan: &Plan, told: bool) -> World {
         config.policy.sync_mode = plan.mode;
         config.timing = plan.timing;
         config.watchdog = Some(WATCHDOG_ACTS_BEFORE);
+        // In two worlds of three the members can ask one another.
+        config.peer = (plan.seed % 3 != 0).then(|| config.me.to_string());
     });
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
