@@ -109,4 +109,70 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         caught: Catch::Situation("resumed_without_the_store::an_unconfirmed_primary_is_stopped"),
     },
+    Mutant {
+        name: "resumed_with_a_guard_without_an_end",
+        rules: &[5, 34],
+        breaks: "a paused leader writes that it is paused no more while its watchdog knows no end",
+        edits: &[edit(
+            WATCHDOG,
+            [
+                "pub(in crate::machine) fn watchdog_is_bounded(&self) -> bool {\n        ",
+                "self.faces.dog.as_ref().is_none_or(|dog| dog.leash != Leash::Armed || matches!(dog.fed, Some(Some(_))))",
+                "",
+            ],
+            "true",
+        )],
+        caught: Catch::Seeds { profile: "paused", seeds: 60, by: &["guards_end_with_the_record"] },
+    },
+    Mutant {
+        name: "guard_is_let_go_while_primary",
+        rules: &[34],
+        breaks: "a member without leadership lets the watchdog go while its database runs as primary",
+        edits: &[edit(
+            WATCHDOG,
+            ["if settled && ", "!primary", " {\n                self.disarm_watchdog();"],
+            "(true || primary)",
+        )],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["guards_end_with_the_record"] },
+    },
+    Mutant {
+        name: "attach_may_begin_at_any_time",
+        rules: &[35],
+        breaks: "an attach has no latest begin",
+        edits: &[edit(FACE, ["self.call(Order::AttachAddress { term }, timeout, ", "limit", "));"], "None")],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["address_is_safe"] },
+    },
+    Mutant {
+        name: "called_off_attach_is_forgotten",
+        rules: &[10, 35],
+        breaks: "an attach that was called off and may still happen is taken for one that did not",
+        edits: &[edit(
+            FACE,
+            [
+                "fn call_off(&mut self) {\n        ",
+                "if let Lift::Rising(call) = self.lift {\n            self.called_off = Some(call);\n        }",
+                "",
+            ],
+            "",
+        )],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["vacant_means_stopped"] },
+    },
+    Mutant {
+        name: "lost_address_is_not_taken_again",
+        rules: &[35],
+        breaks: "an address that is not where it was is not taken again",
+        edits: &[edit(FACE, ["if ", "matches!(result, Ok(Answer::AddressHere(false)))", " {"], "false")],
+        caught: Catch::Seeds { profile: "physics", seeds: 60, by: &["heals"] },
+    },
+    Mutant {
+        name: "attaches_in_flight_are_not_waited_for",
+        rules: &[35],
+        breaks: "a winner does not wait for an attach of the leader before that may still happen",
+        edits: &[edit(
+            TAKEOVER,
+            ["Some((since, ttl)) => ", "since + ttl + address.longest_in_flight", ","],
+            "since + ttl",
+        )],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["address_is_safe"] },
+    },
 ];

@@ -142,4 +142,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
     },
+    Mutant {
+        name: "observer_counts_by_its_own_times",
+        rules: &[4],
+        breaks: "an observer takes a leader for abandoned by its own ttl, not by that of the record",
+        edits: &[
+            edit(
+                FOLLOWING,
+                ["if synchronous && !forced { ", "leader.suspicion()", " } else { leader.ttl() })"],
+                "self.config.timing.suspicion",
+            ),
+            edit(FOLLOWING, ["{ leader.suspicion() } else { ", "leader.ttl()", " })"], "self.config.timing.ttl"),
+        ],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["silence_is_waited_for"] },
+    },
+    Mutant {
+        name: "two_renewals_under_way",
+        rules: &[10],
+        breaks: "a renewal is sent while the one before has no answer",
+        edits: &[
+            edit(
+                RENEWAL,
+                [
+                    ".is_some_and(|reign| !reign.lost && ",
+                    "reign.attempts.under_way.is_none()",
+                    " && reign.next_renewal <= self.now);",
+                ],
+                "true",
+            ),
+            edit(
+                RENEWAL,
+                [
+                    "let Some(reign) = &self.reign else { return };\n        if ",
+                    "reign.attempts.under_way.is_some()",
+                    " {\n            return;",
+                ],
+                "false",
+            ),
+        ],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["one_renewal_at_a_time"] },
+    },
 ];

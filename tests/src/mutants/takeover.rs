@@ -167,4 +167,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[edit(PROMOTION, ["if ", "self.memo.led != term", " {\n            self.memo_wanted.led"], "false")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "primaries_have_the_term"] },
     },
+    Mutant {
+        name: "hands_over_to_one_that_lacks_the_end",
+        rules: &[40],
+        breaks: "leadership is handed over before the target has the shutdown checkpoint",
+        edits: &[edit(HAND_OVER, ["if ", "has_it", " && settled && self.store_is_usable()"], "(true || has_it)")],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["handed_over_whole"] },
+    },
 ];

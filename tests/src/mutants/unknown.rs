@@ -5,6 +5,7 @@ use super::{Catch, Mutant, edit};
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
 const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const MACHINE: &str = "odoo-ha-core/src/machine/mod.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -93,5 +94,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "leader.writer == *self.me()",
         )],
         caught: Catch::Situation("restarted_leader_renews_first::without_its_memory_it_does_not_resume"),
+    },
+    Mutant {
+        name: "resumes_without_what_was_acknowledged",
+        rules: &[6, 30],
+        breaks: "a leader whose database ends before what it published serves all the same",
+        edits: &[edit(PROMOTION, ["if ", "started.lsn < acknowledged", " {\n            let why"], "false")],
+        caught: Catch::Seeds { profile: "losses", seeds: 60, by: &["no_commit_is_lost"] },
+    },
+    Mutant {
+        name: "follows_before_it_remembers",
+        rules: &[6],
+        breaks: "a new leader is followed before its term is durable beside the data",
+        edits: &[edit(FOLLOWING, ["if ", "self.memo.mark.term < leader.mark.term", " {"], "false")],
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["resumes_by_memory"] },
     },
 ];

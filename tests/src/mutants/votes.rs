@@ -151,4 +151,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
         caught: Catch::Situation("tags_are_heard::a_nofailover_member_never_leads_in_asynchronous_mode_either"),
     },
+    Mutant {
+        name: "vote_binds_for_a_while_only",
+        rules: &[28],
+        breaks: "a vote that nobody used ceases to bind after a while",
+        edits: &[
+            edit(
+                CANDIDACY,
+                ["(recovered || ", "self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark)", ")"],
+                "self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark) || self.silent_for() > self.config.timing.suspicion + Duration::from_millis(600)",
+            ),
+            edit(FOLLOWING, ["if ", "self.bound.is_some_and(|bound| leader.mark <= bound.mark)", " {"], "false"),
+        ],
+        caught: Catch::Seeds { profile: "suspicious", seeds: 60, by: &["votes_bind"] },
+    },
 ];

@@ -90,6 +90,14 @@ pub enum FaultKind {
     AddressAils,
     /// The address vanishes from where it is.
     AddressLost,
+    /// A copy ends before what is known to have been acknowledged.
+    CopyEndsEarly,
+    /// What an agent remembered is gone.
+    MemoLost,
+    /// A disk comes back empty.
+    DiskLost,
+    /// A disk comes back with another cluster's data.
+    DataForeign,
 }
 
 /// One fault, with all that was drawn for it.
@@ -171,6 +179,14 @@ pub enum Fault {
     AddressAils(MemberId, Ailment),
     /// The address vanishes from where it is.
     AddressLost,
+    /// A host dies and is back after so long; its copy ends so many records before what the leader has published.
+    CopyEndsEarly(MemberId, usize, Duration),
+    /// An agent dies and is back after so long; what it remembered is gone.
+    MemoLost(MemberId, Duration),
+    /// A host dies and is back after so long with an empty disk.
+    DiskLost(MemberId, Duration),
+    /// A host dies and is back after so long with another cluster's data.
+    DataForeign(MemberId, Duration),
 }
 
 /// What may be wrong with the address on a node.
@@ -253,6 +269,15 @@ impl Fault {
                 Self::AddressAils(whom, ailment)
             }
             FaultKind::AddressLost => Self::AddressLost,
+            FaultKind::CopyEndsEarly | FaultKind::MemoLost | FaultKind::DiskLost | FaultKind::DataForeign => {
+                let (records, away) = (dice.between(1, 40) as usize, millis(dice.below(3000)));
+                world.may_lose(&whom).then_some(match kind {
+                    FaultKind::CopyEndsEarly => Self::CopyEndsEarly(whom, records, away),
+                    FaultKind::MemoLost => Self::MemoLost(whom, away),
+                    FaultKind::DiskLost => Self::DiskLost(whom, away),
+                    _ => Self::DataForeign(whom, away),
+                })?
+            }
         };
         Some(fault)
     }
@@ -321,6 +346,17 @@ impl fmt::Display for Fault {
             Self::ReplaySlow(whom, wait) => write!(f, "replay on {whom} is {wait:?} behind"),
             Self::AddressAils(whom, ailment) => write!(f, "the address on {whom}: {ailment:?}"),
             Self::AddressLost => write!(f, "the address vanishes"),
+            Self::CopyEndsEarly(whom, records, away) => {
+                write!(
+                    f,
+                    "the host of {whom} dies and is back {away:?} later, {records} records short of what was published"
+                )
+            }
+            Self::MemoLost(whom, away) => write!(f, "the agent of {whom} dies, and its memo is gone {away:?} later"),
+            Self::DiskLost(whom, away) => write!(f, "the host of {whom} dies and is back {away:?} later without data"),
+            Self::DataForeign(whom, away) => {
+                write!(f, "the host of {whom} dies and is back {away:?} later with another cluster's data")
+            }
         }
     }
 }
@@ -392,6 +428,10 @@ impl World {
                 }
             }
             Fault::AddressLost => self.lose_address(),
+            Fault::CopyEndsEarly(whom, records, away) => self.copy_ends_early(whom, *records, *away),
+            Fault::MemoLost(whom, away) => self.memo_is_lost(whom, *away),
+            Fault::DiskLost(whom, away) => self.disk_is_lost(whom, *away),
+            Fault::DataForeign(whom, away) => self.data_are_foreign(whom, *away),
         }
     }
 
@@ -401,6 +441,10 @@ impl World {
         self.answerless.remove(name);
         if self.node(name).asleep.is_some() {
             self.wake_machine(name);
+        }
+        if self.is_foreign(name) {
+            self.kill_agent(name);
+            self.empty_disk(name);
         }
         let node = self.node_mut(name);
         node.mend();

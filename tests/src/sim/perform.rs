@@ -52,6 +52,7 @@ impl World {
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+        self.note_begin(name, &action);
         let mut wait = self.latency(&action);
         wait = self.slowed(name, &action, wait) + self.service_takes(name, &action);
         let slow = self.node(name).slow_store.max(self.store_slow);

@@ -1,13 +1,15 @@
 //! At most one member believes to lead (design rule 1; protocol rules 10, 11 and 42; the inequality is checked where times are configured).
 //!
-//! Holds while clock rates differ by less than the margin, and with a suspicion as long as the `ttl`: a shorter one takes the database before
-//! the old belief has ended, and what hangs on belief waits instead. A frozen agent counts until its belief ends. Excused is one from whom
-//! leadership was taken by force while the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
+//! Holds while clock rates differ by less than the margin. A frozen agent counts until its belief ends. Excused, until it is elected anew, is one from
+//! whom leadership was taken after a suspicion shorter than its `ttl`, which may be where the sync record says synchronous: that takes the
+//! database before the old belief has ended, and what hangs on belief waits instead. Excused, too, is one from whom it was taken by force while
+//! the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
 
 use std::collections::BTreeSet;
 
 use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::records::ElectionRule;
 
 use super::super::{Fact, World};
 use super::Invariant;
@@ -15,8 +17,6 @@ use super::Invariant;
 /// At most one believes.
 #[derive(Default)]
 pub(super) struct OneBelieves {
-    /// Somebody's suspicion was shorter than its `ttl` once: that belief may outlast the times that allowed it.
-    short: bool,
     excused: BTreeSet<MemberId>,
 }
 
@@ -26,12 +26,20 @@ impl Invariant for OneBelieves {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
         for fact in &world.facts {
-            if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
-                && before.paused
+            let Fact::LeaderWritten { before: Some(before) } = fact else { continue };
+            let Some(now) = &world.records.leader else { continue };
+            let rule = world.facts.iter().find_map(|fact| match fact {
+                Fact::SyncWritten { before: Some(before) } => Some(before.rule),
+                _ => None,
+            });
+            let short = before.suspicion() < before.ttl() && rule == Some(ElectionRule::Synchronous);
+            if let Some(holder) = &now.holder
                 && before.holder != now.holder
             {
+                self.excused.remove(holder);
+            }
+            if before.holder != now.holder && (before.paused || short) {
                 self.excused.extend(before.holder.clone());
             }
         }
@@ -40,14 +48,12 @@ impl Invariant for OneBelieves {
         for (name, node) in &world.nodes {
             let until = node.machine.as_ref().and_then(Machine::leads_until);
             let believes = until.is_some_and(|until| until > world.moment(name));
-            if !believes {
-                self.excused.remove(name);
-            } else if !self.excused.contains(name) {
+            if believes && !self.excused.contains(name) {
                 second = second.or(first.map(|first| (first, name)));
                 first = Some(name);
             }
         }
-        let (first, second) = second.filter(|_| !self.short && world.clocks_honest())?;
+        let (first, second) = second.filter(|_| world.clocks_honest())?;
         Some(format!("{first} and {second} both believe to lead"))
     }
 }
