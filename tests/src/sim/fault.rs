@@ -446,8 +446,9 @@ impl World {
             self.kill_agent(name);
             self.empty_disk(name);
         }
-        let node = self.node_mut(name);
-        node.mend();
+        self.node_mut(name).mend();
+        self.show_watch(name);
+        let node = self.node(name);
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);

@@ -50,6 +50,7 @@ impl World {
             if self.node(name).incarnation == fed_by {
                 self.kill_agent(name);
             }
+            self.stop_services_and_files(name);
             self.kill_database(name);
             if let Some(wait) = self.supervised {
                 self.restarts.insert(name.clone(), self.now + wait);

@@ -94,6 +94,8 @@ pub struct Node {
     pub(super) watching: bool,
     /// What changed since a read that has not been answered yet: a watch begins with its answer, and from its revision on.
     pub(super) missed: Option<Vec<(Revision, Vec<Change>)>>,
+    /// What a stalled watch holds back, in order.
+    pub(super) late: Vec<(Revision, Vec<Change>)>,
     pub(super) receiver: Option<Receiver>,
     pub(super) senders: BTreeMap<MemberId, Sender>,
 }
@@ -144,6 +146,7 @@ impl Node {
             barrier: None,
             watching: false,
             missed: None,
+            late: Vec::new(),
             receiver: None,
             senders: BTreeMap::new(),
         }

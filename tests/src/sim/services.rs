@@ -53,6 +53,15 @@ pub struct Filestore {
     pub unanswered: bool,
 }
 
+impl World {
+    /// What runs beside the agent ends: its watchdog, or whoever switches the machine off, sees to it.
+    pub(super) fn stop_services_and_files(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.services.running = None;
+        node.filestore.role = FilesRole::Rest;
+    }
+}
+
 impl Services {
     pub(super) fn mend(&mut self) {
         *self = Self { running: self.running, newest: self.newest, ..Self::default() };

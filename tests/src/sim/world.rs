@@ -28,6 +28,8 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
+    /// A watch that showed nothing for a while goes on.
+    WatchMoves(MemberId),
 }
 
 /// The world.
@@ -281,6 +283,7 @@ impl World {
         (node.running, node.begun, node.barrier) = (None, None, None);
         node.watching = false;
         node.missed = None;
+        node.late.clear();
         node.waiting.clear();
         node.renewals.clear();
         let drawn = drawn(name, lives);
@@ -524,17 +527,28 @@ impl World {
                 }
             }
             Happening::Watch(name, revision, changes) => {
-                let stalled = self.node(&name).watch_stalled_until;
-                if stalled > self.now {
-                    self.after(stalled - self.now, Happening::Watch(name, revision, changes));
-                } else if self.node(&name).cut_from_store || self.node(&name).store_link.answers_lost {
-                    self.node_mut(&name).watching = false;
-                    self.hand(&name, Input::WatchLost);
-                } else if self.node(&name).watching {
-                    self.hand(&name, Input::Changed { revision, changes });
-                } else if let Some(missed) = &mut self.node_mut(&name).missed {
-                    missed.push((revision, changes));
-                }
+                self.node_mut(&name).late.push((revision, changes));
+                self.show_watch(&name);
+            }
+            Happening::WatchMoves(name) => self.show_watch(&name),
+        }
+    }
+
+    /// Shows a member what its watch holds back, in order, unless it is stalled.
+    pub(super) fn show_watch(&mut self, name: &MemberId) {
+        let stalled = self.node(name).watch_stalled_until;
+        if stalled > self.now {
+            self.after(stalled - self.now, Happening::WatchMoves(name.clone()));
+            return;
+        }
+        for (revision, changes) in std::mem::take(&mut self.node_mut(name).late) {
+            if self.node(name).cut_from_store || self.node(name).store_link.answers_lost {
+                self.node_mut(name).watching = false;
+                self.hand(name, Input::WatchLost);
+            } else if self.node(name).watching {
+                self.hand(name, Input::Changed { revision, changes });
+            } else if let Some(missed) = &mut self.node_mut(name).missed {
+                missed.push((revision, changes));
             }
         }
     }
