@@ -89,7 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["SynchronousStandbys::Nobody if ", "sync.strict && sync.rule == ElectionRule::Synchronous", " =>"],
             "false",
         )],
-        caught: Catch::Situation("strict_never_alone::a_failover_leaves_it_waiting_for_the_old_leader"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["strict_is_never_alone"] },
     },
     Mutant {
         name: "promotes_with_an_empty_setting",
@@ -129,8 +129,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 SYNC_CHANGE,
                 [
                     "&& ",
-                    "!record.tags.nosync\n                && !record.tags.nofailover",
-                    "\n                && record.system_id",
+                    "!record.tags.nosync\n            && !record.tags.nofailover",
+                    "\n            && record.system_id",
                 ],
                 "true",
             ),
@@ -140,7 +140,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "false",
             ),
         ],
-        caught: Catch::Situation("tags_are_heard::a_nofailover_member_is_never_named_and_never_leads"),
+        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
     },
     Mutant {
         name: "counted_data_are_discarded",
@@ -169,7 +169,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["SyncDraft::of(&seen.record));\n        ", "if !order.barrier {\n            return;\n        }", ""],
             "self.synchronous_set(order);\nreturn;",
         )],
-        caught: Catch::Seeds { profile: "physics", seeds: 60, by: &["counted_have_every_commit"] },
+        caught: Catch::Seeds { profile: "physics", seeds: 20, by: &["no_commit_is_lost", "counted_have_every_commit"] },
     },
     Mutant {
         name: "start_in_a_change_waits_for_the_record_only",
@@ -221,6 +221,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "reign.plan = None;\nlet standbys = crate::database::SynchronousStandbys::Nobody;\nlet order = crate::database::SynchronousOrder { term: reign.term, standbys, barrier: false };\nself.order(crate::database::DatabaseOrder::SetSynchronous(order), std::time::Duration::from_secs(5));",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for"] },
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["acts_within_belief", "names_are_waited_for"] },
     },
 ];

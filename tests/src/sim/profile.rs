@@ -205,7 +205,6 @@ const CUTS: &[(u32, FaultKind)] = &[
     (2, F::CutFromPeers),
     (2, F::AddressAils),
     (2, F::DatabaseKilled),
-    (2, F::AgentDies),
 ];
 
 /// What does not end by itself.

@@ -85,6 +85,7 @@ impl<'a> Life<'a> {
     fn live(&mut self) -> Result<(), Broken> {
         let plan = self.plan;
         self.world = Some(begin(plan, self.told));
+        self.find_former_data()?;
         let mut dice = Dice::new(plan.oddities.rotate_left(32));
         if plan.profile.oddities.contains(&Oddity::NastyBeginning) && dice.one_in(2) {
             self.begin_badly(&mut dice)?;
@@ -102,18 +103,35 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
+    /// Who has data of before and was not told to begin with them is told so after a while. Until then nobody begins.
+    fn find_former_data(&mut self) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        let names = world.present();
+        let silent = names.into_iter().find(|name| world.node(name).config.bootstrap == Bootstrap::Never);
+        let Some(owner) = silent else { return Ok(()) };
+        world.run(Duration::from_secs(3));
+        world.node_mut(&owner).config.bootstrap = Bootstrap::Adopt;
+        world.note(|| format!("{owner} is told to begin the cluster with its data"));
+        world.start_agent(&owner);
+        self.look()
+    }
+
     /// Whoever begins the cluster dies, before or after there is a database. Before, another begins it.
     fn begin_badly(&mut self, dice: &mut Dice) -> Result<(), Broken> {
         let Some(world) = &mut self.world else { return Ok(()) };
         world.run(Duration::from_millis(dice.below(1500)));
         let Some(beginner) = world.store.leader_record().and_then(|record| record.holder) else { return Ok(()) };
+        if world.node(&beginner).config.bootstrap == Bootstrap::Adopt {
+            return Ok(());
+        }
         world.note(|| format!("the host of {beginner} crashes while it begins the cluster"));
         world.apply(&Fault::HostCrashed(beginner.clone()));
+        // Nothing of a host that is off starts it again.
+        world.node_mut(&beginner).watchdog = None;
         // What it had sent arrives.
         world.run(Duration::from_secs(1));
         let limit = BEGINS_WITHIN + world.longest_ttl() * HEALS_WITHIN_TTLS;
-        let adopts = world.node(&beginner).config.bootstrap == Bootstrap::Adopt;
-        let unfinished = world.records.system_id.is_none() && !adopts;
+        let unfinished = world.records.system_id.is_none();
         if unfinished && !world.reach(limit, |world| world.leader().is_some()) {
             return Err(
                 self.broken("heals", format!("nobody begins the cluster within {limit:?} after {beginner} died"))
@@ -340,11 +358,12 @@ fn begin_with_former_data(world: &mut World, plan: &Plan) {
     let mut dice = Dice::new(plan.oddities.rotate_left(16));
     let names: Vec<MemberId> = world.present();
     let Some(owner) = dice.pick(&names).cloned().filter(|_| dice.one_in(2)) else { return };
+    let told = if dice.one_in(2) { Bootstrap::Adopt } else { Bootstrap::Never };
     for name in &names {
         let node = world.node_mut(name);
         node.config.founders = names.iter().cloned().collect();
         if *name == owner {
-            node.config.bootstrap = Bootstrap::Adopt;
+            node.config.bootstrap = told;
         }
     }
     world.former_data(&owner);

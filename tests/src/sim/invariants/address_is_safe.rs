@@ -1,7 +1,7 @@
 //! The address is on one member at most, and only on one that leads safely: its belief has not ended and its database is primary (design rule 8;
 //! protocol rules 14, 32, 34, 35 and 42).
 //!
-//! A frozen agent without a watchdog keeps it past its belief, which is said where watchdogs are configured. A database that dies takes the address
+//! A frozen agent without a watchdog keeps it past its belief, and so does one that cannot take it down, which is said where watchdogs are configured. A database that dies takes the address
 //! with it as soon as its agent hears of it.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ impl AddressIsSafe {
     fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
         let until = node.machine.as_ref().and_then(Machine::leads_until);
         let believes = until.is_some_and(|until| until > world.moment(name));
-        let may_sleep = node.frozen && node.config.watchdog.is_none();
+        let may_sleep = (node.frozen || node.detach_fails) && node.config.watchdog.is_none();
         if believes || may_sleep {
             self.unbelieved.remove(name);
         } else if let Some(text) = self.unbelieved_at(world, name, node, until) {

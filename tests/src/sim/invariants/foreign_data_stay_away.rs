@@ -1,4 +1,7 @@
-//! Data of another database take no part in the cluster: they neither vote, nor are counted, nor lead (protocol rule 38).
+//! Data of another database take no part in the cluster: they are not told to follow, do not vote and do not lead (protocol rule 38).
+
+use odoo_ha_core::database::DatabaseOrder;
+use odoo_ha_core::machine::Order;
 
 use super::super::{Fact, World};
 use super::Invariant;
@@ -23,6 +26,10 @@ impl Invariant for ForeignDataStayAway {
                 let vote = world.records.votes.get(member)?;
                 let own = world.nodes.get(member)?.database.data_id.as_ref() == Some(&vote.data);
                 own.then(|| format!("{member} votes with data of {there}, the cluster's are {ours}"))
+            }
+            Fact::Ordered { member, order: Order::Database(DatabaseOrder::Follow(order)), .. } if !order.reclone => {
+                let there = foreign(member)?;
+                Some(format!("{member} is to follow with data of {there}, the cluster's are {ours}"))
             }
             Fact::LeaderWritten { .. } => {
                 let holder = world.records.leader.as_ref()?.holder.as_ref()?;

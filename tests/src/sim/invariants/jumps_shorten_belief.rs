@@ -37,7 +37,8 @@ impl Invariant for JumpsShortenBelief {
                     let Some(machine) = world.nodes.get(member).and_then(|node| node.machine.as_ref()) else {
                         continue;
                     };
-                    if self.changed.is_some_and(|changed| world.now - changed < HEARD) {
+                    let paused = world.records.leader.as_ref().is_some_and(|record| record.paused);
+                    if paused || self.changed.is_some_and(|changed| world.now - changed < HEARD) {
                         continue;
                     }
                     let timing = machine.config().timing;
