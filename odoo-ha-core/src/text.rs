@@ -36,6 +36,7 @@ impl Text {
         }
     }
 
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
         match self {
             // It was made from text, so it is text.
@@ -43,9 +44,16 @@ impl Text {
             Self::Long(text) => text,
         }
     }
+
+    /// Apart, so that what is done nearly always is small enough to stand wherever it is asked for.
+    #[cold]
+    fn cmp_long(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
 }
 
 impl Ord for Text {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Short { len, bytes }, Self::Short { len: other_len, bytes: other_bytes }) => {
@@ -53,18 +61,20 @@ impl Ord for Text {
                 let number = u128::from_be_bytes(*bytes).cmp(&u128::from_be_bytes(*other_bytes));
                 number.then(len.cmp(other_len))
             }
-            _ => self.as_str().cmp(other.as_str()),
+            _ => self.cmp_long(other),
         }
     }
 }
 
 impl PartialOrd for Text {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl PartialEq for Text {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Short { len, bytes }, Self::Short { len: other_len, bytes: other_bytes }) => {

@@ -96,7 +96,10 @@ pub fn decode<R: Record>(cluster: &ClusterId, key: &Key, bytes: &[u8]) -> Result
             .hint("something else writes to this prefix; give the cluster one of its own"));
     }
     // Most records are whole and this cluster's, and are read once. Of any other the header says best what is wrong.
-    let record = serde_json::from_slice::<R>(bytes);
+    let record = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str::<R>(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
     if !record.as_ref().is_ok_and(|record| record.header().is_for(cluster)) {
         check_header(cluster, key, bytes)?;
     }

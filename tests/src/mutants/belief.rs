@@ -29,7 +29,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[37],
         breaks: "giving up begins when belief has ended, so that the database still runs when others may start",
         edits: &[edit(REIGN, ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"], "belief")],
-        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["stopped_before_belief_ends", "address_is_safe"] },
+        caught: Catch::Seeds {
+            profile: "unguarded",
+            seeds: 10,
+            by: &["stopped_before_belief_ends", "address_is_safe"],
+        },
     },
     Mutant {
         name: "stop_budget_is_nothing",

@@ -166,7 +166,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a change of the setting that was not in force in time is recorded all the same",
         edits: &[edit(
             SYNC_CHANGE,
-            ["SyncDraft::of(&seen.record));\n        ", "if !order.barrier {\n            return;\n        }", ""],
+            [
+                "SyncDraft::of(&seen.record));\n        ",
+                "if !order.barrier || !self.store_is_usable() {\n            return;\n        }",
+                "",
+            ],
             "self.synchronous_set(order);\nreturn;",
         )],
         caught: Catch::Seeds { profile: "physics", seeds: 20, by: &["no_commit_is_lost", "counted_have_every_commit"] },

@@ -135,7 +135,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["self.take_down(&giving_up);\n            ", "return false;", ""],
             "",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["guards_end_with_the_record", "vacant_means_stopped"] },
+        caught: Catch::Seeds {
+            profile: "usual",
+            seeds: 10,
+            by: &["guards_end_with_the_record", "vacant_means_stopped"],
+        },
     },
     Mutant {
         name: "released_before_the_address_is_down",

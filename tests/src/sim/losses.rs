@@ -3,7 +3,6 @@
 //! Drawn only while the cluster is whole, so that one copy is lost and never two, and only where the sync record says that another has all of it.
 //! What was acknowledged since the leader last published its position is nobody's promise when a copy ends too early (protocol rule 30).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use odoo_ha_core::database::DatabaseState;
@@ -33,6 +32,11 @@ impl World {
         self.restarts.insert(whom.clone(), self.now + away);
     }
 
+    /// Whether the leader is this one.
+    pub(super) fn leads_by_record(&self, whom: &MemberId) -> bool {
+        self.store.leader_record().is_some_and(|record| record.holder.as_ref() == Some(whom))
+    }
+
     /// A host dies, and its copy ends so many records before what the leader has published.
     pub fn copy_ends_early(&mut self, whom: &MemberId, records: usize, away: Duration) {
         self.dies(whom, away);
@@ -47,13 +51,10 @@ impl World {
         database.log.truncate(end);
         database.flushed = database.flushed.min(end);
         database.replayed = database.replayed.min(end);
-        let kept: BTreeSet<u64> = self
-            .nodes
-            .values()
-            .filter_map(|node| node.database.log.get(..published))
-            .flat_map(|log| log.iter().map(|(_, id)| *id))
-            .collect();
-        self.promised.retain(|id| kept.contains(id));
+        let kept = self.nodes.values().filter_map(|node| node.database.log.get(..published));
+        let kept: Vec<(u32, u64)> = kept.flatten().copied().collect();
+        let lost = self.promised.without_log(&kept);
+        self.promised.take_away(&lost);
         self.history.forgive();
     }
 

@@ -152,6 +152,18 @@ impl Node {
         }
     }
 
+    /// Its watchdog was not fed in time.
+    pub(super) fn is_unfed(&self, now: Duration) -> bool {
+        let Some((Some(deadline), _)) = self.watchdog else { return false };
+        let acts_before = self.config.watchdog.unwrap_or_default();
+        self.asleep.is_none() && deadline <= self.clock.shows(now).since_origin() + acts_before
+    }
+
+    /// Whether what its database sends and what is sent to it travels at all.
+    pub(super) fn is_there(&self) -> bool {
+        !self.cut_from_peers && self.asleep.is_none()
+    }
+
     /// Whatever is wrong with it in itself is mended; what is dead stays dead, what sleeps sleeps on.
     pub fn mend(&mut self) {
         let database = &mut self.database;

@@ -7,15 +7,17 @@ use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::MemberId;
 
-use super::World;
 use super::orders::Progress;
 use super::store_calls::unanswered;
 use super::world::Happening;
+use super::{Node, World};
 
 type Outcome = Result<Answer, Failure>;
 
 /// What goes on is looked at again after this.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Services and files that hang are looked at again after this.
+const HANGS_ON: Duration = Duration::from_millis(100);
 
 fn failed(kind: ErrorKind, text: &str) -> Outcome {
     Err(Failure::new(kind, text))
@@ -45,17 +47,19 @@ impl World {
     }
 
     /// How much of that depends on the disk.
-    fn slowed(&self, name: &MemberId, action: &Action, wait: Duration) -> Duration {
-        let slow = self.node(name).disk.slow;
+    fn slowed(node: &Node, action: &Action, wait: Duration) -> Duration {
+        let slow = node.disk.slow;
         if slow > 1 && matches!(action.order, Order::Remember(_) | Order::Database(_)) { wait * slow } else { wait }
     }
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
         self.note_begin(name, &action);
-        let mut wait = self.latency(&action);
-        wait = self.slowed(name, &action, wait) + self.service_takes(name, &action);
-        let slow = self.node(name).slow_store.max(self.store_slow);
+        self.service_begins(name, &action.order);
+        let wait = self.latency(&action);
+        let node = self.node(name);
+        let mut wait = Self::slowed(node, &action, wait) + node.service_takes(&action);
+        let slow = node.slow_store.max(self.store_slow);
         if let Order::Database(order) = &action.order
             && *order != DatabaseOrder::Observe
         {
@@ -131,11 +135,27 @@ impl World {
             self.after(Duration::from_millis(50), Happening::Perform(name.clone(), incarnation, action, sent));
             return;
         }
-        let begun = node.begun == Some(action.id);
+        let hung = self.service_hung(name, &action);
+        let node = self.node(name);
+        let begun = node.begun == Some(action.id) || hung;
         if !begun && action.not_after.is_some_and(|at| at <= self.moment(name)) {
             self.answer(name, incarnation, &action, sent, failed(ErrorKind::Fenced, "too late"));
             return;
         }
+        if self.node(name).services.called_off == Some(action.id) {
+            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Unknown, "a stop took its place"));
+            return;
+        }
+        if self.service_hangs(name, &action) {
+            let left = (sent + action.timeout).saturating_sub(self.now);
+            if left.is_zero() {
+                self.answer(name, incarnation, &action, sent, unanswered(&action));
+            } else {
+                self.after(HANGS_ON.min(left), Happening::Perform(name.clone(), incarnation, action, sent));
+            }
+            return;
+        }
+        let node = self.node(name);
         let is_other_order = matches!(&action.order, Order::Database(order) if *order != DatabaseOrder::Observe);
         if is_other_order && node.running != Some(action.id) {
             let node = self.node_mut(name);

@@ -93,6 +93,8 @@ const PLAIN: &[(u32, FaultKind)] = &[
     (2, F::CutFromStore),
     (1, F::CutFromPeers),
     (1, F::Unanswered),
+    (1, F::ServicesAil),
+    (1, F::FilesAil),
 ];
 
 /// All there is.
@@ -115,6 +117,11 @@ const ALL: &[(u32, FaultKind)] = &[
     (4, F::AgentDies),
     (2, F::ClockJumps),
     (1, F::EverythingCrashed),
+    (2, F::ServicesAil),
+    (2, F::FilesAil),
+    // What an operator has to do about it does not go with everything else at once: `forgetful` draws it.
+    (0, F::StoreRestored),
+    (0, F::StoreWiped),
 ];
 
 /// What the world itself does: disks, networks, machines, the store as a whole.
@@ -146,6 +153,8 @@ const PHYSICS: &[(u32, FaultKind)] = &[
     (2, F::ReplaySlow),
     (2, F::AddressAils),
     (1, F::AddressLost),
+    (1, F::ServicesAil),
+    (1, F::FilesAil),
 ];
 
 /// The same with machines whose clocks stand still.
@@ -231,6 +240,19 @@ const LOSSES: &[(u32, FaultKind)] = &[
     (2, F::DatabaseKilled),
     (2, F::CutFromStore),
     (1, F::AgentKilled),
+];
+
+/// A store that forgets.
+const FORGETFUL: &[(u32, FaultKind)] = &[
+    (4, F::DatabaseKilled),
+    (4, F::HostCrashed),
+    (2, F::AgentKilled),
+    (2, F::AgentFrozen),
+    (2, F::CutFromStore),
+    (1, F::CutFromPeers),
+    (1, F::AgentDies),
+    (5, F::StoreRestored),
+    (1, F::StoreWiped),
 ];
 
 /// Without a change of the mode.
@@ -420,6 +442,16 @@ impl Profile {
             ..USUAL
         },
         Self {
+            name: "lost-leaders",
+            about: "leaders whose copy ends too early; known and open: not whole in time where a standby comes back meanwhile",
+            modes: &[(3, Synchronous), (1, Strict)],
+            faults: &[(1, F::LeaderEndsEarly), (1, F::HostCrashed)],
+            wishes: &[(1, W::Switchover)],
+            deeds: 1,
+            peace_once_in: 1,
+            ..USUAL
+        },
+        Self {
             name: "paused",
             about: "clusters that are paused and resumed, with leaders that die meanwhile",
             faults: PLAIN,
@@ -432,6 +464,15 @@ impl Profile {
                 (1, W::Switchover),
             ],
             wishes_percent: 50,
+            deeds: 3,
+            ..USUAL
+        },
+        Self {
+            name: "forgetful",
+            about: "a store that is restored from a backup of the last minute, or wiped, until an operator sees to it",
+            nodes: (2, 5),
+            modes: &[(3, Synchronous), (1, Strict), (1, Asynchronous)],
+            faults: FORGETFUL,
             deeds: 3,
             ..USUAL
         },

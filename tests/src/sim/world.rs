@@ -1,6 +1,6 @@
 //! The world: whom it has, what is on its way, and how time passes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
@@ -13,10 +13,11 @@ use odoo_ha_core::store::{Change, Commit, Revision};
 use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 
+use super::backups::{Backups, Forgot};
 use super::client::Clients;
 use super::fact::Fact;
 use super::judge::Judge;
-use super::{Answerless, History, Network, Node, Records, Store, Violation};
+use super::{Answerless, Dice, History, Ids, Network, Node, Records, Store, Violation};
 
 /// What is on its way.
 pub(super) enum Happening {
@@ -41,9 +42,9 @@ pub struct World {
     /// The members.
     pub nodes: BTreeMap<MemberId, Node>,
     /// What the client was told is saved.
-    pub acknowledged: BTreeSet<u64>,
+    pub acknowledged: Ids,
     /// Those of them that no failover may lose: acknowledged while the sync record said synchronous, and it never said otherwise since.
-    pub promised: BTreeSet<u64>,
+    pub promised: Ids,
     /// When it was last told so.
     pub last_acknowledged: Duration,
     /// The longest time without, since [`World::measure`].
@@ -63,10 +64,15 @@ pub struct World {
     /// The store's records, as the judges read them.
     pub records: Records,
     pub(super) clients: Clients,
+    /// `None`: nobody makes any.
+    pub(super) backups: Option<Backups>,
+    pub(super) forgot: Option<Forgot>,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
     /// When the last writes to the leader record were sent.
     pub(super) leader_sent: VecDeque<(Vec<u8>, Duration)>,
+    /// Until when each member believes to lead, in the order of the nodes, at the last look.
+    pub(super) beliefs: Vec<Option<Moment>>,
     /// The last term that was taken by force, and what is lost by it accepted.
     pub(super) loss_accepted: Option<Term>,
     /// The network between the nodes.
@@ -84,7 +90,7 @@ pub struct World {
     /// Boxed, since a tree moves what it holds.
     pub(super) queue: BTreeMap<(Duration, u64), Box<Happening>>,
     pub(super) order: u64,
-    pub(super) seed: u64,
+    pub(super) dice: Dice,
     pub(super) next_id: u64,
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
@@ -132,8 +138,8 @@ impl World {
             now: BEGIN,
             store: Store::default(),
             nodes: BTreeMap::new(),
-            acknowledged: BTreeSet::new(),
-            promised: BTreeSet::new(),
+            acknowledged: Ids::default(),
+            promised: Ids::default(),
             last_acknowledged: BEGIN,
             longest_gap: Duration::ZERO,
             writing: true,
@@ -141,9 +147,12 @@ impl World {
             history: History::default(),
             records: Records::default(),
             clients: Clients::default(),
+            backups: None,
+            forgot: None,
             facts: Vec::new(),
             judge: Judge::new(),
             leader_sent: VecDeque::new(),
+            beliefs: Vec::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
             events: Vec::new(),
@@ -159,7 +168,7 @@ impl World {
             next_internal: 0,
             queue: BTreeMap::new(),
             order: 0,
-            seed,
+            dice: Dice::new(seed),
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
@@ -225,11 +234,7 @@ impl World {
 
     /// The next number by chance.
     pub fn chance(&mut self, below: u64) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % below.max(1)
+        self.dice.below(below)
     }
 
     /// Now, by a node's own clock.
@@ -405,17 +410,15 @@ impl World {
         if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
             return false;
         }
+        let may_be_left_out = |node: &Node| asynchronous || node.config.tags.nosync || node.config.tags.nofailover;
+        let others = || self.nodes.iter().filter(|(name, node)| **name != leader && !node.gone);
+        if !others().all(|(name, node)| may_be_left_out(node) || record.names.contains_key(name)) {
+            return false;
+        }
+        // A status is a copy of much: asked for last.
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
-        self.nodes.iter().all(|(name, node)| {
-            let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
-            *name == leader
-                || node.gone
-                || (says
-                    && (asynchronous
-                        || node.config.tags.nosync
-                        || node.config.tags.nofailover
-                        || record.names.contains_key(name)))
-        })
+        let says = |name| status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
+        others().all(|(name, _)| says(name))
     }
 
     /// Begins to measure the longest time without an acknowledged write.
@@ -473,7 +476,7 @@ impl World {
                     return true;
                 }
             }
-            let next = self.queue.keys().next().copied();
+            let next = self.queue.first_key_value().map(|(key, _)| *key);
             let wake = self.wakes.values().min().copied();
             let queued = next.map_or(tick, |(at, _)| at);
             let at = tick.min(queued).min(wake.unwrap_or(tick));
@@ -486,8 +489,8 @@ impl World {
                 self.tick();
                 tick += TICK;
                 self.next_tick = Some(tick);
-            } else if let Some(key) = next.filter(|(queued, _)| *queued <= at) {
-                if let Some(happening) = self.queue.remove(&key) {
+            } else if next.is_some_and(|(queued, _)| queued <= at) {
+                if let Some((_, happening)) = self.queue.pop_first() {
                     self.happen(*happening);
                 }
             } else {
@@ -504,7 +507,8 @@ impl World {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Input(name, incarnation, input) => {
-                if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                let node = self.node(&name);
+                if node.incarnation == incarnation && node.machine.is_some() {
                     let begins = matches!(&input, Input::Finished { result: Ok(Answer::Snapshot(_)), .. });
                     self.hand(&name, input);
                     if begins {
@@ -536,18 +540,21 @@ impl World {
 
     /// Shows a member what its watch holds back, in order, unless it is stalled.
     pub(super) fn show_watch(&mut self, name: &MemberId) {
-        let stalled = self.node(name).watch_stalled_until;
-        if stalled > self.now {
-            self.after(stalled - self.now, Happening::WatchMoves(name.clone()));
+        let now = self.now;
+        let node = self.node_mut(name);
+        if node.watch_stalled_until > now {
+            let wait = node.watch_stalled_until - now;
+            self.after(wait, Happening::WatchMoves(name.clone()));
             return;
         }
-        for (revision, changes) in std::mem::take(&mut self.node_mut(name).late) {
-            if self.node(name).cut_from_store || self.node(name).store_link.answers_lost {
-                self.node_mut(name).watching = false;
+        for (revision, changes) in std::mem::take(&mut node.late) {
+            let node = self.node_mut(name);
+            if node.cut_from_store || node.store_link.answers_lost {
+                node.watching = false;
                 self.hand(name, Input::WatchLost);
-            } else if self.node(name).watching {
+            } else if node.watching {
                 self.hand(name, Input::Changed { revision, changes });
-            } else if let Some(missed) = &mut self.node_mut(name).missed {
+            } else if let Some(missed) = &mut node.missed {
                 missed.push((revision, changes));
             }
         }
@@ -564,7 +571,7 @@ impl World {
 
     /// Hands an input to a machine and does what it wants.
     pub(super) fn hand(&mut self, name: &MemberId, input: Input) {
-        let (now, at) = (self.moment(name), self.now);
+        let now = self.now;
         let node = self.node_mut(name);
         if node.frozen {
             if !matches!(input, Input::Time) {
@@ -578,11 +585,11 @@ impl World {
                 node.renewals.remove(id);
                 matches!(result, Ok(Answer::Snapshot(_))).then(|| Fact::ReadAnswered { member: name.clone() })
             }
-            Input::ClockJumped => Some(Fact::ClockJumped { member: name.clone(), at }),
+            Input::ClockJumped => Some(Fact::ClockJumped { member: name.clone(), at: now }),
             Input::Command(Command::Recover) => Some(Fact::ToldToRecover { member: name.clone() }),
             _ => None,
         };
-        machine.handle(now, input);
+        machine.handle(node.clock.shows(now), input);
         self.facts.extend(fact);
         self.drain(name);
     }

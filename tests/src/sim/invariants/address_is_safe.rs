@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use odoo_ha_core::database::DatabaseState;
-use odoo_ha_core::machine::{Machine, Order, StateName};
+use odoo_ha_core::machine::{Order, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
@@ -22,6 +22,9 @@ const NOTICED: Duration = Duration::from_millis(1500);
 /// A belief that ends by its time has been prepared for. One that ends at once, because its holder sees that another leads, is followed by the address
 /// within this; so is an attach that was called off and happens all the same.
 const TAKEN_DOWN: Duration = Duration::from_millis(100);
+
+/// A detach that failed is tried again after this.
+const TRIED_AGAIN: Duration = Duration::from_millis(200);
 
 /// Since when whoever has the address has no primary beside it, or no belief.
 #[derive(Default)]
@@ -39,16 +42,20 @@ impl AddressIsSafe {
     fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
         let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
         let at_once = until.is_none_or(|until| until == Moment::ORIGIN);
-        if at_once && world.now - since <= TAKEN_DOWN {
+        if node.detach_fails && node.config.watchdog.is_some() {
+            // What cannot be taken down is tried again and again; and it goes with its agent, when the watchdog acts.
+            self.unbelieved.insert(name.clone(), world.now + TRIED_AGAIN);
+            return None;
+        }
+        if at_once && world.now.saturating_sub(since) <= TAKEN_DOWN {
             return None;
         }
         (!has_left(node))
             .then(|| format!("the address is on {name}, which believes until {until:?}, frozen: {}", node.frozen))
     }
 
-    fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
-        let until = node.machine.as_ref().and_then(Machine::leads_until);
-        let believes = until.is_some_and(|until| until > world.moment(name));
+    fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
+        let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
         let may_sleep = (node.frozen || node.detach_fails) && node.config.watchdog.is_none();
         if believes || may_sleep {
             self.unbelieved.remove(name);
@@ -73,7 +80,7 @@ impl Invariant for AddressIsSafe {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut first: Option<&MemberId> = None;
-        for (name, node) in &world.nodes {
+        for (name, node, until) in world.beliefs() {
             if !node.address {
                 if !self.without.is_empty() || !self.unbelieved.is_empty() {
                     self.without.remove(name);
@@ -85,7 +92,7 @@ impl Invariant for AddressIsSafe {
                 return Some(format!("the address is on {first} and on {name}"));
             }
             first = Some(name);
-            if let Some(text) = self.unsafe_at(world, name, node) {
+            if let Some(text) = self.unsafe_at(world, name, node, until) {
                 return Some(text);
             }
         }
@@ -111,7 +118,7 @@ mod tests {
     use odoo_ha_core::term::Term;
 
     use super::super::super::Fact;
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks, breaks_among_others, whole};
 
     #[test]
     fn an_address_on_two_is_seen() {
@@ -134,6 +141,6 @@ mod tests {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
         let order = Order::AttachAddress { term: Term(1) };
         world.facts.push(Fact::Ordered { member: others[0].clone(), order, accepted: true });
-        breaks(&mut world, "address_is_safe");
+        breaks_among_others(&mut world, "address_is_safe");
     }
 }

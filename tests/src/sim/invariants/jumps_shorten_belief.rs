@@ -75,6 +75,8 @@ impl Invariant for JumpsShortenBelief {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use odoo_ha_core::policy::SyncMode;
 
     use super::super::super::Fact;
@@ -83,6 +85,7 @@ mod tests {
     #[test]
     fn a_belief_that_a_jump_did_not_shorten_is_seen() {
         let (mut world, leader, _) = whole(SyncMode::Synchronous);
+        world.run(Duration::from_secs(10));
         world.node_mut(&leader).cut_from_store = true;
         let at = world.now;
         world.facts.push(Fact::ClockJumped { member: leader, at });

@@ -14,6 +14,7 @@ mod counted_have_every_commit;
 mod elections_follow_the_rule;
 mod files_and_services_once;
 mod foreign_data_stay_away;
+mod forgetful_store_is_refused;
 mod freezes_are_confirmed;
 mod guards_end_with_the_record;
 mod handed_over_whole;
@@ -80,10 +81,11 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(counted_data_are_kept::CountedDataAreKept),
         Box::new(address_is_safe::AddressIsSafe::default()),
         Box::new(files_and_services_once::FilesAndServicesOnce),
+        Box::new(forgetful_store_is_refused::ForgetfulStoreIsRefused),
         Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
         Box::new(silence_is_waited_for::SilenceIsWaitedFor::default()),
         Box::new(elections_follow_the_rule::ElectionsFollowTheRule),
-        Box::new(paused_is_left_alone::PausedIsLeftAlone),
+        Box::new(paused_is_left_alone::PausedIsLeftAlone::default()),
         Box::new(tags_are_heard::TagsAreHeard),
         Box::new(somebody_takes_over::SomebodyTakesOver::default()),
         Box::new(acts_within_belief::ActsWithinBelief),

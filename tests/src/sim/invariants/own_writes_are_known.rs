@@ -1,7 +1,7 @@
 //! An unanswered write is settled by its effect: nobody gives leadership up as lost while the leader record is one that it wrote itself, in this
 //! life and this term (protocol rule 8).
 //!
-//! Excused for a while is who was told to believe the store (`recover`): that ends the reign whatever the store shows.
+//! Excused is a paused leader: without an end it may send more renewals than are remembered. Excused for a while is who was told to believe the store (`recover`): that ends the reign whatever the store shows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Invariant for OwnWritesAreKnown {
                     && record.writer == *member
                     && record.header.nonce.incarnation == drawn(member, lives);
                 let excused = self.told.get(member).is_some_and(|at| world.now - *at < RECOVERS);
-                (own && !excused)
+                (own && !excused && !record.paused)
                     .then(|| format!("{member} gives leadership up as lost, the record {} is its own", record.mark))
             }
             _ => None,
