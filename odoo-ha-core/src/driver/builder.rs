@@ -108,6 +108,8 @@ impl HaNodeBuilder {
     }
 
     /// The way to the other members, by which a leader that does not reach the store asks whether it may go on. Without one it gives up.
+    /// Hidden: what the simulator judges of it is not done.
+    #[doc(hidden)]
     pub fn peers(mut self, peers: Arc<dyn Peers>) -> Self {
         self.peers = Some(peers);
         self

@@ -94,6 +94,15 @@ impl World {
         leaves.iter().filter(|leave| leave.accepted.is_superset(all)).map(|leave| leave.ends).max()
     }
 
+    /// Whether everybody who may take over from the record has let this leader go on until then.
+    pub(super) fn is_let_go_on(&self, leader: &MemberId, until: Moment) -> bool {
+        let record = self.records.leader.as_ref().filter(|record| record.holder.as_ref() == Some(leader));
+        let listed = record.and_then(|record| record.failsafe.as_ref());
+        let Some(listed) = listed else { return false };
+        // Where nobody may take over, nobody need be asked.
+        listed.is_empty() || self.leave_ends(leader, listed).is_some_and(|ends| until <= ends)
+    }
+
     pub(super) fn nobody_answered(&mut self, ticket: u64) {
         let Some(asking) = self.asking.remove(&ticket) else { return };
         let result = Err(Failure::new(ErrorKind::Unavailable, "no answer in time"));

@@ -54,6 +54,7 @@ impl World {
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+        self.note_begin(name, &action);
         self.service_begins(name, &action.order);
         let wait = self.latency(&action);
         let node = self.node(name);

@@ -1,6 +1,6 @@
 //! The world: whom it has, what is on its way, and how time passes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
@@ -71,6 +71,8 @@ pub struct World {
     pub(super) forgot: Option<Forgot>,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
+    /// When the last writes to the leader record were sent.
+    pub(super) leader_sent: VecDeque<(Vec<u8>, Duration)>,
     /// Until when each member believes to lead, in the order of the nodes, at the last look.
     pub(super) beliefs: Vec<Option<Moment>>,
     /// The last term that was taken by force, and what is lost by it accepted.
@@ -119,6 +121,12 @@ pub(super) const BEGIN: Duration = Duration::from_secs(1000);
 /// So many members a world may have.
 pub const MOST_MEMBERS: usize = 7;
 
+/// What tells one life of an agent from all others. Drawn at random by the real driver; here it is enough that no two starts of any agents
+/// share it.
+pub(super) fn drawn(name: &MemberId, lives: u64) -> u64 {
+    name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives
+}
+
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
     MemberId::new(name).expect("a test names its members well")
@@ -149,6 +157,7 @@ impl World {
             forgot: None,
             facts: Vec::new(),
             judge: Judge::new(),
+            leader_sent: VecDeque::new(),
             beliefs: Vec::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
@@ -290,8 +299,8 @@ impl World {
         node.missed = None;
         node.late.clear();
         node.waiting.clear();
-        // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
-        let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
+        node.renewals.clear();
+        let drawn = drawn(name, lives);
         node.machine = Some(Machine::new(node.config.clone(), node.memo.clone(), drawn, now));
         self.drain(name);
     }
@@ -581,7 +590,17 @@ impl World {
             return;
         }
         let Some(machine) = &mut node.machine else { return };
+        let fact = match &input {
+            Input::Finished { id, result } => {
+                node.renewals.remove(id);
+                matches!(result, Ok(Answer::Snapshot(_))).then(|| Fact::ReadAnswered { member: name.clone() })
+            }
+            Input::ClockJumped => Some(Fact::ClockJumped { member: name.clone(), at: now }),
+            Input::Command(Command::Recover) => Some(Fact::ToldToRecover { member: name.clone() }),
+            _ => None,
+        };
         machine.handle(node.clock.shows(now), input);
+        self.facts.extend(fact);
         self.drain(name);
     }
 
@@ -615,8 +634,15 @@ impl World {
         }
         self.set_wake(name);
         for event in events {
-            if let EventKind::InvariantBroken { which } = &event.kind {
-                self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
+            match &event.kind {
+                EventKind::InvariantBroken { which } => {
+                    self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
+                }
+                EventKind::StateChanged { to, cause, .. } => {
+                    let (to, cause) = (to.clone(), cause.clone());
+                    self.facts.push(Fact::StateChanged { member: name.clone(), to, cause });
+                }
+                _ => {}
             }
             self.events.push((self.now, event));
         }

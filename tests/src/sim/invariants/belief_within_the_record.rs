@@ -19,17 +19,6 @@ pub(super) struct BeliefWithinTheRecord {
     forgot: bool,
 }
 
-impl World {
-    /// Whether everybody who may take over from the record has let this leader go on until then.
-    fn is_let_go_on(&self, leader: &MemberId, until: Moment) -> bool {
-        let record = self.records.leader.as_ref().filter(|record| record.holder.as_ref() == Some(leader));
-        let listed = record.and_then(|record| record.failsafe.as_ref());
-        let Some(listed) = listed else { return false };
-        // Where nobody may take over, nobody need be asked.
-        listed.is_empty() || self.leave_ends(leader, listed).is_some_and(|ends| until <= ends)
-    }
-}
-
 impl Invariant for BeliefWithinTheRecord {
     fn name(&self) -> &'static str {
         "belief_within_the_record"
