@@ -13,6 +13,8 @@
 //! | `log` | `Notifier` | the program's own log |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 
+#[cfg(feature = "consul")]
+pub mod consul;
 #[cfg(feature = "guard")]
 pub mod guard;
 #[cfg(feature = "listener")]
