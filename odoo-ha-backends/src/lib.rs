@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `memory` | all | in-memory implementations, for tests of embedders |
 //! | `sqlite` | `Dcs` | one file, for several processes of one machine |
+//! | `consul` | `Dcs` | Consul 1.8 and later, for clusters of several machines |
 //! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
