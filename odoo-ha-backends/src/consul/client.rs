@@ -27,6 +27,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Kept connections to one endpoint: one for each call that runs at the same time.
 const MOST_IDLE: usize = 4;
 
+/// How often a request is sent again that was not sent, as its connection had just been closed. A server that refuses a client's
+/// certificate does so after the client has taken the connection for good; the reason is seen by one of these, most likely.
+const SENT_AGAIN: usize = 3;
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -162,21 +166,14 @@ struct Failed {
 
 impl Endpoint {
     async fn send(&self, client: &reqwest::Client, request: Request<'_>) -> Result<Answer, Failed> {
-        let request = match request {
-            Request::List { wait } => {
-                let mut url = self.list.clone();
-                if let Some((index, time)) = wait {
-                    let query = &mut url.query_pairs_mut();
-                    query.append_pair("index", &index.to_string());
-                    query.append_pair("wait", &format!("{}ms", time.as_millis()));
-                }
-                client.get(url)
+        let mut sent = self.request(client, request).send().await;
+        for _ in 0..SENT_AGAIN {
+            if !sent.as_ref().is_err_and(was_not_sent) {
+                break;
             }
-            Request::Transaction { body, .. } => {
-                client.put(self.transaction.clone()).header(CONTENT_TYPE, "application/json").body(body.to_vec())
-            }
-        };
-        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+            sent = self.request(client, request).send().await;
+        }
+        let mut response = sent.map_err(|error| self.failed(error))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let mut answer = Answer {
             from: self.name.clone(),
@@ -195,22 +192,43 @@ impl Endpoint {
         Ok(answer)
     }
 
+    fn request(&self, client: &reqwest::Client, request: Request<'_>) -> reqwest::RequestBuilder {
+        match request {
+            Request::List { wait } => {
+                let mut url = self.list.clone();
+                if let Some((index, time)) = wait {
+                    let query = &mut url.query_pairs_mut();
+                    query.append_pair("index", &index.to_string());
+                    query.append_pair("wait", &format!("{}ms", time.as_millis()));
+                }
+                client.get(url)
+            }
+            Request::Transaction { body, .. } => {
+                client.put(self.transaction.clone()).header(CONTENT_TYPE, "application/json").body(body.to_vec())
+            }
+        }
+    }
+
     fn failed(&self, error: reqwest::Error) -> Failed {
         let cause = innermost(&error);
-        let not_reached = error.is_connect();
+        let not_sent = was_not_sent(&error);
+        let not_reached = error.is_connect() || not_sent;
         let mut kind = ErrorKind::Unavailable;
         let (what, hint) = if refuses_client(&cause) {
             kind = ErrorKind::Denied;
             ("refuses this client's certificate", "look at the client certificate's files, its signer and its end")
         } else if not_reached && cause.contains("certificate") {
             ("is not trusted", "look at the server's certificate, its names, its end, and at the CA file")
+        } else if not_sent {
+            ("closes connections at once", "look at the server, and at the client certificate if it asks for one")
         } else if not_reached {
             ("cannot be reached", "look at the network and at the store's servers")
         } else {
             ("broke off", "look at the store's servers")
         };
         let refused = kind == ErrorKind::Denied;
-        let error = Error::new(kind, format!("{} {what}: {cause}", self.name)).hint(hint).caused_by(error.without_url());
+        let error =
+            Error::new(kind, format!("{} {what}: {cause}", self.name)).hint(hint).caused_by(error.without_url());
         let verdict = if refused {
             Verdict::Refused(error)
         } else if not_reached {
@@ -218,8 +236,21 @@ impl Endpoint {
         } else {
             Verdict::Perhaps { error, slow: false }
         };
-        Failed { verdict, of_credentials: refused || not_reached && cause.contains("certificate") }
+        Failed { verdict, of_credentials: refused || not_sent || not_reached && cause.contains("certificate") }
     }
+}
+
+/// Whether the connection was gone before a byte of the request had been given to it.
+fn was_not_sent(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn StdError> = Some(error);
+    while let Some(error) = cause {
+        // The client library's type is not to be had, only its words (hyper's `Error::is_canceled`).
+        if error.to_string() == "operation was canceled" {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether the other side ended the TLS handshake because of this side's certificate: with TLS 1.3 that is told only after the

@@ -87,7 +87,8 @@ fn read_token(source: &TokenSource) -> Result<Secret, Error> {
 }
 
 fn read_file(path: &Path, what: &str, most: u64) -> Result<Vec<u8>, Error> {
-    let wrong = |why: &str| Error::new(ErrorKind::Misconfigured, format!("the store's {what} {} {why}", path.display()));
+    let wrong =
+        |why: &str| Error::new(ErrorKind::Misconfigured, format!("the store's {what} {} {why}", path.display()));
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(|error| {
         wrong("cannot be read").hint("it must exist and the agent's user must be able to read it").caused_by(error)

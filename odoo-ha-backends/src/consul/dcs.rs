@@ -203,9 +203,9 @@ impl Committing<'_> {
                 }
             }
         }
-        Err(maybe.or(not).unwrap_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "there was no time to send the commit to the store")
-        }))
+        Err(maybe
+            .or(not)
+            .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "there was no time to send the commit to the store")))
     }
 
     /// Whether a second one like it cannot happen after the first, or has no effect.
@@ -218,7 +218,8 @@ impl Committing<'_> {
     /// did, what it wrote bears its stamp, as long as nobody wrote over it.
     async fn settle(&self, lost: Error, deadline: Instant) -> Result<Committed, Error> {
         let listing = self.shared.list(deadline).await.map_err(perhaps)?;
-        let mine = listing.pairs.values().find(|pair| pair.stamp == self.stamp && self.commit.writes.contains_key(&pair.key));
+        let mine =
+            listing.pairs.values().find(|pair| pair.stamp == self.stamp && self.commit.writes.contains_key(&pair.key));
         match mine {
             // Every key of one transaction has the version of that transaction.
             Some(mine) => Ok(Committed {

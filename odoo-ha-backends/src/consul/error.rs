@@ -55,8 +55,11 @@ pub(super) fn judge_transaction(answer: Answer, commit: Option<&Commit>) -> Verd
         200 => Verdict::Done(answer),
         409 => judge_conflict(&answer, commit),
         413 => Verdict::Never(
-            Error::new(ErrorKind::Unsupported, format!("{} takes no commit as large as this: {}", answer.from, said(&answer)))
-                .hint("nothing was written; the library's own records are far smaller"),
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("{} takes no commit as large as this: {}", answer.from, said(&answer)),
+            )
+            .hint("nothing was written; the library's own records are far smaller"),
         ),
         _ => judge_other(answer),
     }
@@ -181,7 +184,11 @@ mod tests {
             ),
             (409, r#"{"Errors":[{"OpIndex":0,"What":"whatever"}]}"#, ("lost", Some(ErrorKind::Conflict))),
             (409, r#"{"Errors":[{"OpIndex":1,"What":"a write failed"}]}"#, ("perhaps", Some(ErrorKind::Malformed))),
-            (409, r#"{"Errors":[{"OpIndex":0,"What":"x"},{"OpIndex":9,"What":"y"}]}"#, ("perhaps", Some(ErrorKind::Malformed))),
+            (
+                409,
+                r#"{"Errors":[{"OpIndex":0,"What":"x"},{"OpIndex":9,"What":"y"}]}"#,
+                ("perhaps", Some(ErrorKind::Malformed)),
+            ),
             (409, r#"{"Errors":[]}"#, ("perhaps", Some(ErrorKind::Malformed))),
             (409, "Conflict", ("perhaps", Some(ErrorKind::Malformed))),
             (302, "", ("perhaps", Some(ErrorKind::Malformed))),

@@ -106,7 +106,8 @@ impl Place {
     /// told by its stamp.
     pub(super) fn commit(&self, commit: &Commit, stamp: u64) -> Result<Vec<u8>, Error> {
         let too_much = |what: String| {
-            Error::new(ErrorKind::Unsupported, what).hint("nothing was written; the library's own records are far smaller")
+            Error::new(ErrorKind::Unsupported, what)
+                .hint("nothing was written; the library's own records are far smaller")
         };
         let count = commit.guards.len() + commit.writes.len();
         if count > MOST_OPERATIONS {
@@ -173,7 +174,8 @@ impl Place {
             self.results(body)?.into_iter().map(|pair| (pair.key, pair.entry.version)).collect();
         let mut versions = BTreeMap::new();
         for key in commit.writes.keys() {
-            let version = *found.get(key).ok_or_else(|| malformed("the store's answer to a commit leaves out a key"))?;
+            let version =
+                *found.get(key).ok_or_else(|| malformed("the store's answer to a commit leaves out a key"))?;
             versions.insert(key.clone(), version);
         }
         Ok(Committed { versions })
@@ -181,7 +183,8 @@ impl Place {
 
     /// `None` for what only looks like a key: the empty "folders" that Consul's own user interface makes.
     fn pair(&self, raw: RawPair) -> Result<Option<Pair>, Error> {
-        let key = raw.key.strip_prefix(&self.prefix).ok_or_else(|| malformed("the store gave keys of somebody else"))?;
+        let key =
+            raw.key.strip_prefix(&self.prefix).ok_or_else(|| malformed("the store gave keys of somebody else"))?;
         let value = raw.value.unwrap_or_default();
         if (key.is_empty() || key.ends_with('/')) && value.is_empty() {
             return Ok(None);
@@ -189,7 +192,9 @@ impl Place {
         let key = Key::parse(key)?;
         if value.len() / 4 * 3 > MAX_VALUE_BYTES + 2 {
             return Err(malformed(format!("the value of {key} in the store has more than {MAX_VALUE_BYTES} bytes"))
-                .hint("nothing of this library writes so much; give the cluster a prefix that nothing else writes to"));
+                .hint(
+                    "nothing of this library writes so much; give the cluster a prefix that nothing else writes to",
+                ));
         }
         let value = STANDARD
             .decode(value)
@@ -220,7 +225,8 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
 }
 
 pub(super) fn malformed(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Malformed, what).hint("look at what answers at the store's endpoints, and at the cluster's keys")
+    Error::new(ErrorKind::Malformed, what)
+        .hint("look at what answers at the store's endpoints, and at the cluster's keys")
 }
 
 #[cfg(test)]

@@ -50,6 +50,14 @@ impl Consul {
         consul
     }
 
+    /// A server that answers and has no leader: it waits for another one that never comes.
+    pub(crate) async fn alone_of_two(more: Value) -> Self {
+        let consul = Self::start(1, false, &more);
+        let agent = &consul.agents[0];
+        eventually("the server answers", READY, async || get(agent, "/v1/status/leader").await).await;
+        consul
+    }
+
     /// Three servers on 127.0.0.1 to 127.0.0.3.
     pub(crate) async fn three() -> Self {
         Self::three_with_links(false).await
@@ -74,7 +82,13 @@ impl Consul {
             let own = if linked { IpAddr::V4(Ipv4Addr::new(127, 0, 1, number)) } else { address };
             let rpc = SocketAddr::new(address, free_port(address));
             let link = linked.then(|| Proxy::start(rpc, SocketAddr::new(own, rpc.port())));
-            consul.add(format!("server{number}"), rpc, own, link, merged(json!({"server": true, "bootstrap_expect": count}), more));
+            consul.add(
+                format!("server{number}"),
+                rpc,
+                own,
+                link,
+                merged(json!({"server": true, "bootstrap_expect": count}), more),
+            );
         }
         consul
     }
