@@ -1,7 +1,5 @@
 //! Looks for what must never be, after every step of the world.
 
-use std::collections::BTreeSet;
-
 use odoo_ha_core::database::DatabaseOrder;
 use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
@@ -91,8 +89,8 @@ impl World {
                 Fact::NodeChanged { member, before } => {
                     let Some(node) = self.nodes.get(member) else { continue };
                     if before.became_primary(node) && Some(node.database.term) == self.loss_accepted {
-                        let has: BTreeSet<u64> = node.database.log.iter().map(|(_, id)| *id).collect();
-                        self.promised.retain(|id| has.contains(id));
+                        let lost = self.promised.without_log(&node.database.log);
+                        self.promised.take_away(&lost);
                         self.history.forgive();
                         self.loss_accepted = None;
                     }

@@ -27,6 +27,9 @@ impl Invariant for OneBelieves {
 
     fn look(&mut self, world: &World) -> Option<String> {
         self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
+        if self.short {
+            return None;
+        }
         for fact in &world.facts {
             if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
                 && before.paused
@@ -41,13 +44,15 @@ impl Invariant for OneBelieves {
             let until = node.machine.as_ref().and_then(Machine::leads_until);
             let believes = until.is_some_and(|until| until > world.moment(name));
             if !believes {
-                self.excused.remove(name);
+                if !self.excused.is_empty() {
+                    self.excused.remove(name);
+                }
             } else if !self.excused.contains(name) {
                 second = second.or(first.map(|first| (first, name)));
                 first = Some(name);
             }
         }
-        let (first, second) = second.filter(|_| !self.short && world.clocks_honest())?;
+        let (first, second) = second.filter(|_| world.clocks_honest())?;
         Some(format!("{first} and {second} both believe to lead"))
     }
 }
