@@ -1,0 +1,191 @@
+//! etcd's answers as meanings.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
+
+use odoo_ha_core::error::{Error, ErrorKind};
+
+/// A request that failed: what is certain about it, and the error for the caller.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) outcome: Outcome,
+    /// Of the kind that a read reports: `Unavailable`, `Denied`, `Malformed` or `Misconfigured`.
+    pub(super) error: Error,
+}
+
+/// What is certain about a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Refused for want of a valid token, so not done: logging in anew may help.
+    Token,
+    /// Refused for want of rights, so not done; no other member would say otherwise.
+    Refused,
+    /// Not done: it was not sent, or refused before anything was changed. Another member may do better.
+    NotDone,
+    /// Nobody knows.
+    Unsettled,
+}
+
+/// gRPC's status codes, as far as they mean something here
+/// (<https://grpc.io/docs/guides/status-codes/>).
+mod code {
+    pub(super) const PERMISSION_DENIED: i32 = 7;
+    pub(super) const UNIMPLEMENTED: i32 = 12;
+    pub(super) const UNAUTHENTICATED: i32 = 16;
+}
+
+/// What etcd says in words (`api/v3rpc/rpctypes/error.go` of 3.4 to 3.6), what is certain then, and what an operator can do. What is not
+/// here is unsettled: a timeout of etcd's own, a leader lost while it worked, a server that stops.
+const SAID: &[(&str, Outcome, &str)] = &[
+    ("etcdserver: invalid auth token", Outcome::Token, "give the user and password of etcd"),
+    ("etcdserver: user name is empty", Outcome::Token, "etcd asks for a user: give its name and password"),
+    ("etcdserver: revision of auth store is old", Outcome::Token, "users or rights of etcd were changed meanwhile"),
+    ("etcdserver: permission denied", Outcome::Refused, "grant the user's role readwrite below the cluster's prefix"),
+    (
+        "etcdserver: authentication failed, invalid user ID or password",
+        Outcome::Refused,
+        "give etcd's user and its password",
+    ),
+    ("etcdserver: user name not found", Outcome::Refused, "give a user that etcd has"),
+    ("etcdserver: no leader", Outcome::NotDone, "the member has no leader: too few members reach each other"),
+    ("etcdserver: too many requests", Outcome::NotDone, "etcd is overloaded"),
+    (
+        "etcdserver: mvcc: database space exceeded",
+        Outcome::NotDone,
+        "etcd's space is used up: compact, defragment, then disarm its alarm",
+    ),
+    ("etcdserver: request is too large", Outcome::NotDone, "raise etcd's --max-request-bytes"),
+    ("etcdserver: too many operations in txn request", Outcome::NotDone, "raise etcd's --max-txn-ops"),
+    ("etcdserver: rpc not supported for learner", Outcome::NotDone, "this member only learns: give the voting ones"),
+    ("etcdserver: corrupt cluster", Outcome::NotDone, "etcd has found its data corrupt: see its alarms"),
+];
+
+/// What a failure of etcd's client means.
+pub(super) fn translate(error: &etcd_client::Error, what: &str) -> Failure {
+    if let etcd_client::Error::GRpcStatus(status) = error
+        && let Some(failure) = said(status.code() as i32, status.message(), what)
+    {
+        return failure;
+    }
+    let cause = Cause::of(error);
+    let (outcome, kind, hint) = connection(error, &cause.0);
+    Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(cause) }
+}
+
+/// What a status of the server means, if it is one that is known.
+pub(super) fn said(code: i32, message: &str, what: &str) -> Option<Failure> {
+    let known = SAID.iter().find(|(text, ..)| *text == message).map(|(_, outcome, hint)| (*outcome, *hint));
+    let (outcome, hint) = known.or(match code {
+        code::PERMISSION_DENIED | code::UNAUTHENTICATED => {
+            Some((Outcome::Refused, "look at the user's rights in etcd"))
+        }
+        code::UNIMPLEMENTED => Some((Outcome::NotDone, "what answers there is no etcd of version 3.4 or later")),
+        _ if message.starts_with("grpc: received message larger") => {
+            Some((Outcome::NotDone, "raise etcd's --max-request-bytes"))
+        }
+        _ => None,
+    })?;
+    let kind = match (outcome, code) {
+        (Outcome::Token | Outcome::Refused, _) => ErrorKind::Denied,
+        (_, code::UNIMPLEMENTED) => ErrorKind::Malformed,
+        _ => ErrorKind::Unavailable,
+    };
+    Some(Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(Cause(message.to_owned())) })
+}
+
+/// What is certain when the connection failed.
+fn connection(error: &etcd_client::Error, text: &str) -> (Outcome, ErrorKind, &'static str) {
+    let io =
+        chain(error).into_iter().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    if text.contains("received fatal alert") {
+        // Told by the server before it reads any request.
+        return (Outcome::Refused, ErrorKind::Denied, "etcd does not accept the client's certificate, or misses one");
+    }
+    if text.contains("invalid peer certificate") {
+        return (
+            Outcome::NotDone,
+            ErrorKind::Unavailable,
+            "etcd's certificate is not to be trusted: look at authority, names and dates",
+        );
+    }
+    match io {
+        Some(
+            IoErrorKind::ConnectionRefused
+            | IoErrorKind::HostUnreachable
+            | IoErrorKind::NetworkUnreachable
+            | IoErrorKind::AddrNotAvailable,
+        ) => (Outcome::NotDone, ErrorKind::Unavailable, "nothing listens there: is this member running?"),
+        _ => (Outcome::Unsettled, ErrorKind::Unavailable, "see the cause, and etcd's log"),
+    }
+}
+
+/// The error and all that caused it.
+fn chain(error: &etcd_client::Error) -> Vec<&(dyn StdError + 'static)> {
+    // `etcd_client::Error` hides its source behind its own `Display`.
+    let mut next: Option<&(dyn StdError + 'static)> = match error {
+        etcd_client::Error::GRpcStatus(status) => status.source(),
+        etcd_client::Error::TransportError(error) => Some(error),
+        etcd_client::Error::IoError(error) => Some(error),
+        _ => None,
+    };
+    let mut all = Vec::new();
+    while let Some(cause) = next {
+        all.push(cause);
+        next = cause.source();
+    }
+    all
+}
+
+/// A failure of a library as text: its own types stay in this folder.
+#[derive(Debug)]
+pub(super) struct Cause(pub(super) String);
+
+impl Cause {
+    fn of(error: &etcd_client::Error) -> Self {
+        let mut text = match error {
+            etcd_client::Error::GRpcStatus(status) => status.message().to_owned(),
+            other => other.to_string(),
+        };
+        for cause in chain(error) {
+            let more = cause.to_string();
+            if !text.contains(&more) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&more);
+            }
+        }
+        Self(text)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Cause {}
+
+impl Failure {
+    /// Not done, and not sent.
+    pub(super) fn not_done(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { outcome: Outcome::NotDone, error: Error::new(kind, what) }
+    }
+
+    /// An answer that cannot be understood.
+    pub(super) fn malformed(what: &str) -> Self {
+        let error = Error::new(ErrorKind::Malformed, what).hint("is it etcd that answers there?");
+        Self { outcome: Outcome::Unsettled, error }
+    }
+
+    /// The same before anything was sent that changes something.
+    pub(super) fn before_sending(self) -> Self {
+        let outcome = match self.outcome {
+            Outcome::Token | Outcome::Refused => Outcome::Refused,
+            Outcome::NotDone | Outcome::Unsettled => Outcome::NotDone,
+        };
+        Self { outcome, ..self }
+    }
+}
