@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, Request};
 use super::config::ConsulConfig;
-use super::error::{Verdict, nothing_seen, perhaps};
+use super::error::{Verdict, not_sent, nothing_seen, perhaps};
 use super::listing::Listing;
 use super::watch::ConsulWatch;
 use super::wire::Place;
@@ -175,7 +175,7 @@ impl Committing<'_> {
                         if slow {
                             attempts.was_slow();
                         }
-                        not = Some(Error::new(ErrorKind::Unavailable, error.what().to_owned()).caused_by(error));
+                        not = Some(not_sent(error));
                         continue;
                     }
                 }

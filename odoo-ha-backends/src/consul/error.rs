@@ -56,7 +56,7 @@ pub(super) fn judge_transaction(answer: Answer, commit: Option<&Commit>) -> Verd
         409 => judge_conflict(&answer, commit),
         413 => Verdict::Never(
             Error::new(
-                ErrorKind::Unsupported,
+                ErrorKind::Unavailable,
                 format!("{} takes no commit as large as this: {}", answer.from, said(&answer)),
             )
             .hint("nothing was written; the library's own records are far smaller"),
@@ -132,15 +132,19 @@ fn said(answer: &Answer) -> String {
 
 /// A commit that may have happened.
 pub(super) fn perhaps(error: Error) -> Error {
-    Error::new(ErrorKind::Unknown, format!("the commit may have happened: {}", error.what())).caused_by(error)
+    Error::new(ErrorKind::Unknown, "a commit was sent to the store and may have happened").caused_by(error)
+}
+
+/// A commit that was not even sent, as the look before it was not answered.
+pub(super) fn not_sent(error: Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "a commit was not sent to the store, which does not answer").caused_by(error)
 }
 
 /// A failed look at the store, with one of the kinds that a look may have.
 pub(super) fn nothing_seen(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::Malformed => error,
-        _ => Error::new(ErrorKind::Unavailable, format!("the store could not be read: {}", error.what()))
-            .caused_by(error),
+        _ => Error::new(ErrorKind::Unavailable, "the store could not be read").caused_by(error),
     }
 }
 

@@ -14,8 +14,8 @@
 //!
 //! # Limits
 //!
-//! Consul takes 64 operations and 512 KiB (values in base64) in one transaction; a commit beyond that is `Unsupported` and not
-//! sent. A client with a watch keeps two or three connections; Consul takes 200 from one address (`limits.http_max_conns_per_client`):
+//! Consul takes 64 operations and 512 KiB (values in base64) in one transaction; a commit beyond that is not sent and
+//! says so. A client with a watch keeps two or three connections; Consul takes 200 from one address (`limits.http_max_conns_per_client`):
 //! raise that where one process embeds more than sixty clusters.
 //!
 //! # Rights

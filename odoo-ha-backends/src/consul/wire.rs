@@ -106,7 +106,7 @@ impl Place {
     /// told by its stamp.
     pub(super) fn commit(&self, commit: &Commit, stamp: u64) -> Result<Vec<u8>, Error> {
         let too_much = |what: String| {
-            Error::new(ErrorKind::Unsupported, what)
+            Error::new(ErrorKind::Unavailable, what)
                 .hint("nothing was written; the library's own records are far smaller")
         };
         let count = commit.guards.len() + commit.writes.len();
@@ -217,7 +217,7 @@ fn serialize(operations: Vec<Operation<'_>>) -> Result<Vec<u8>, Error> {
     let operations: Vec<_> = operations.into_iter().map(|kv| Kv { kv }).collect();
     // Strings and numbers only; so it cannot fail, but must not panic.
     serde_json::to_vec(&operations)
-        .map_err(|error| Error::new(ErrorKind::Unsupported, "a commit cannot be written as JSON").caused_by(error))
+        .map_err(|error| Error::new(ErrorKind::Unavailable, "a commit cannot be written as JSON").caused_by(error))
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {

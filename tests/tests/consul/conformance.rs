@@ -25,16 +25,13 @@ async fn one_server_conforms() {
     conforms(&consul.endpoints()).await;
 }
 
+/// Both at once: each shows the other's keys to nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn three_servers_conform() {
-    let consul = Consul::three().await;
-    conforms(&consul.endpoints()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_agent_conforms() {
+async fn three_servers_and_a_client_agent_conform() {
     let mut consul = Consul::three().await;
+    let servers = consul.endpoints();
     consul.add_client_agent();
     consul.ready().await;
-    conforms(&[consul.agents[3].endpoint()]).await;
+    let agent = [consul.agents[3].endpoint()];
+    tokio::join!(conforms(&servers), conforms(&agent));
 }

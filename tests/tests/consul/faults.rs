@@ -8,7 +8,7 @@ use odoo_ha_core::store::{Guard, Key, Version};
 use odoo_ha_tests::stores::{Mood, eventually};
 
 use crate::server::Consul;
-use crate::{TIME, client, leader, put, write};
+use crate::{TIME, client, leader, put, shown, write};
 
 /// What a renewal of a leader has at a ttl of 10 s.
 const RENEWAL: Duration = Duration::from_secs(2);
@@ -87,6 +87,10 @@ async fn minority_cut_off() {
     endpoints.rotate_left(alone);
     let (store, inside) = (client(&endpoints), client(&endpoints[..1]));
     let old = put(&store, b"before").await;
+    // It waits at the one that is to be alone, which shows it nothing more.
+    let watcher = client(&endpoints);
+    let mut watch = watcher.watch(watcher.read(TIME).await.unwrap().revision, TIME).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(100), watch.next()).await.is_err());
     consul.cut_off(alone, Mood::Stall);
 
     // The one that is alone may not even know it yet: it must show nothing and write nothing all the same.
@@ -99,6 +103,9 @@ async fn minority_cut_off() {
     let began = Instant::now();
     let version = write_over(&store, old, b"majority").await;
     println!("writes back {:?} after the leader was cut off", began.elapsed());
+    let began = Instant::now();
+    shown(watch.as_mut(), b"majority").await;
+    println!("shown {:?} later to who waited at the one that was cut off", began.elapsed());
     assert_eq!(inside.read(RENEWAL).await.unwrap_err().kind(), ErrorKind::Unavailable);
 
     consul.cut_off(alone, Mood::Open);

@@ -165,7 +165,7 @@ async fn commits_that_are_answered_with_nonsense_may_have_happened() {
         ("rights", with_body("403 Forbidden", "Permission denied"), ErrorKind::Denied),
         ("no leader", with_body("500 Internal Server Error", "No cluster leader"), ErrorKind::Unavailable),
         ("too many", with_body("429 Too Many Requests", "slow down"), ErrorKind::Unavailable),
-        ("too large", with_body("413 Request Entity Too Large", "too large"), ErrorKind::Unsupported),
+        ("too large", with_body("413 Request Entity Too Large", "too large"), ErrorKind::Unavailable),
         ("not understood", with_body("400 Bad Request", "what?"), ErrorKind::Denied),
     ];
     for (what, transaction, expected) in certain {
@@ -175,4 +175,21 @@ async fn commits_that_are_answered_with_nonsense_may_have_happened() {
         assert_eq!(kind, expected, "{what}: {text}");
         assert!(kind.certainly_did_not_happen());
     }
+}
+
+/// The first try is not answered, the second finds a guard gone, and what is there bears another's stamp: the first may have
+/// happened and been written over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_race_after_an_unanswered_try_is_unknown() {
+    let there = with_body("200 OK", &pair(r#""YQ==""#, "5"));
+    let conflict = with_body("409 Conflict", r#"{"Errors":[{"OpIndex":0,"What":"key exists"}]}"#);
+    let silent = serve(Script { listing: there.clone(), transaction: Vec::new(), endless: false }).await;
+    let answers = serve(Script { listing: there, transaction: conflict, endless: false }).await;
+    let commit = write(vec![Guard::Absent(Key::leader())], b"x");
+    let both = client(&[format!("http://{silent}"), format!("http://{answers}")]);
+    let (kind, text) = failure(both.commit(&commit, TIME).await);
+    assert_eq!(kind, ErrorKind::Unknown, "{text}");
+    // Without the unanswered try it is plain.
+    let (kind, text) = failure(client(&[format!("http://{answers}")]).commit(&commit, TIME).await);
+    assert_eq!(kind, ErrorKind::Conflict, "{text}");
 }

@@ -34,7 +34,7 @@ async fn what_does_not_fit_is_refused_clearly_and_not_written() {
     ];
     for (what, commit, words) in cases {
         let (kind, text) = failure(store.commit(&commit, TIME).await);
-        assert_eq!(kind, ErrorKind::Unsupported, "{what}: {text}");
+        assert_eq!(kind, ErrorKind::Unavailable, "{what}: {text}");
         assert!(text.contains(words) && text.contains("nothing was written"), "{what}: {text}");
     }
     assert_eq!(store.read(TIME).await.unwrap().entries.len(), 1);
@@ -52,7 +52,7 @@ async fn a_server_that_takes_less_says_so() {
     let consul = Consul::single_with(json!({"limits": {"txn_max_req_len": 1000, "kv_max_value_size": 1000}})).await;
     let store = client(&consul.endpoints());
     let (kind, text) = failure(store.commit(&write(vec![Guard::Absent(Key::leader())], &[b'x'; 2000]), TIME).await);
-    assert_eq!(kind, ErrorKind::Unsupported, "{text}");
+    assert_eq!(kind, ErrorKind::Unavailable, "{text}");
     assert!(text.contains("too large"), "{text}");
     assert!(store.read(TIME).await.unwrap().entries.is_empty());
 }

@@ -18,6 +18,7 @@ mod linearizable;
 mod rights;
 mod server;
 mod tls;
+mod versions;
 mod watching;
 
 use std::collections::BTreeMap;

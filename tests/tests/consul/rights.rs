@@ -1,18 +1,18 @@
 //! ACLs: what a token needs, what is said without, and tokens that are rotated.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::server::{Answer, Consul, ask};
+use crate::{TIME, failure, leader, next, put, shop, shown, timer, write};
 use odoo_ha_backends::consul::{ConsulConfig, ConsulDcs, TokenSource};
 use odoo_ha_core::conformance;
 use odoo_ha_core::error::ErrorKind;
 use odoo_ha_core::member::ClusterId;
 use odoo_ha_core::roles::Dcs;
-use odoo_ha_core::store::{Guard, Key, Revision};
+use odoo_ha_core::store::{Guard, Key, Revision, Version};
 use odoo_ha_tests::stores::eventually;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use crate::server::{Answer, Consul, ask};
-use crate::{TIME, failure, leader, next, put, shop, timer, write};
 
 /// The management token of the tests' servers.
 const MANAGEMENT: &str = "5b6c0d2e-0000-4000-8000-000000000001";
@@ -69,30 +69,31 @@ impl Guarded {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rule_suffices() {
-    for list_policy in [false, true] {
-        let guarded = Guarded::start(list_policy).await;
-        let (_, token) = guarded.token("minimal", MINIMAL).await;
-        let store = guarded.client(&token);
-        assert!(store.read(TIME).await.unwrap().entries.is_empty());
-        let mut watch = store.watch(store.read(TIME).await.unwrap().revision, TIME).await.unwrap();
-        store.commit(&write(vec![Guard::Absent(Key::leader())], b"1"), TIME).await.unwrap();
-        crate::shown(watch.as_mut(), b"1").await;
-        put(&store, b"2").await;
-        assert_eq!(leader(&store).await.unwrap().value, b"2");
-        let shown = format!("{store:?} {watch:?}");
-        assert!(!shown.contains(&token), "{shown}");
-        // It reaches no further: another cluster is refused, not shown as empty.
-        let other = ConsulConfig::new(guarded.consul.endpoints(), ClusterId::new("shop2").unwrap());
-        let other = other.token(TokenSource::File(guarded.file(&token))).build().unwrap();
-        assert_eq!(failure(other.read(TIME).await).0, ErrorKind::Denied);
-        assert_eq!(failure(other.commit(&write(vec![], b"x"), TIME).await).0, ErrorKind::Denied);
-    }
+    tokio::join!(rule_suffices(false), rule_suffices(true));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_suite_passes_with_a_rule_for_its_clusters() {
-    let guarded = Guarded::start(true).await;
-    let (_, token) = guarded.token("suite", r#"key_prefix "odoo-ha/conformance_" { policy = "write" }"#).await;
+async fn rule_suffices(list_policy: bool) {
+    let guarded = Guarded::start(list_policy).await;
+    let (_, token) = guarded.token("minimal", MINIMAL).await;
+    let store = guarded.client(&token);
+    assert!(store.read(TIME).await.unwrap().entries.is_empty());
+    let mut watch = store.watch(store.read(TIME).await.unwrap().revision, TIME).await.unwrap();
+    store.commit(&write(vec![Guard::Absent(Key::leader())], b"1"), TIME).await.unwrap();
+    shown(watch.as_mut(), b"1").await;
+    put(&store, b"2").await;
+    assert_eq!(leader(&store).await.unwrap().value, b"2");
+    let told = format!("{store:?} {watch:?}");
+    assert!(!told.contains(&token), "{told}");
+
+    // It reaches no further: another cluster is refused, not shown as empty.
+    let file = guarded.file(&token);
+    let other = ConsulConfig::new(guarded.consul.endpoints(), ClusterId::new("shop2").unwrap());
+    let other = other.token(TokenSource::File(file.clone())).build().unwrap();
+    assert_eq!(failure(other.read(TIME).await).0, ErrorKind::Denied);
+    assert_eq!(failure(other.commit(&write(vec![], b"x"), TIME).await).0, ErrorKind::Denied);
+
+    // The whole suite passes with the same rule for its clusters.
+    let (_, token) = guarded.token("suite", &MINIMAL.replace("shop/", "conformance_")).await;
     let file = guarded.file(&token);
     let bench = |cluster: &ClusterId| {
         let config = ConsulConfig::new(guarded.consul.endpoints(), cluster.clone());
@@ -101,6 +102,29 @@ async fn the_suite_passes_with_a_rule_for_its_clusters() {
     let report = conformance::dcs(&bench, &timer).await;
     println!("{report}");
     report.assert_passed();
+}
+
+/// The variable is that of a process of its own: this program, started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_environment_is_taken() {
+    const VARIABLE: &str = "ODOO_HA_TEST_CONSUL_TOKEN";
+    const ENDPOINT: &str = "ODOO_HA_TEST_CONSUL_ENDPOINT";
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        let source = TokenSource::Environment(VARIABLE.into());
+        let store = ConsulConfig::new([endpoint], shop()).token(source).build().unwrap();
+        put(&store, b"by a variable").await;
+        return;
+    }
+    let guarded = Guarded::start(false).await;
+    let (_, token) = guarded.token("minimal", MINIMAL).await;
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["rights::a_token_in_the_environment_is_taken", "--exact"])
+        .env(ENDPOINT, guarded.consul.agents[0].endpoint())
+        .env(VARIABLE, &token)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(leader(&guarded.client(&token)).await.unwrap().value, b"by a variable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,14 +145,7 @@ async fn missing_rights_are_denied_and_nothing_looks_empty() {
             let told = [
                 failure(store.read(TIME).await),
                 failure(store.commit(&write(vec![Guard::Absent(Key::leader())], b"x"), TIME).await),
-                failure(
-                    store
-                        .commit(
-                            &write(vec![Guard::Version(Key::leader(), odoo_ha_core::store::Version(1))], b"x"),
-                            TIME,
-                        )
-                        .await,
-                ),
+                failure(store.commit(&write(vec![Guard::Version(Key::leader(), Version(1))], b"x"), TIME).await),
             ];
             for (kind, text) in told {
                 assert_eq!(kind, ErrorKind::Denied, "filled {filled}: {text}");

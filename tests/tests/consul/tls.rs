@@ -111,7 +111,12 @@ async fn clients_without_a_fitting_certificate_are_denied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_are_not_trusted_are_not_talked_to() {
-    let there = Encrypted::start(&[HOST], false).await;
+    let others = [IpAddr::from([10, 9, 8, 7])];
+    let (there, expired, elsewhere) = tokio::join!(
+        Encrypted::start(&[HOST], false),
+        Encrypted::start(&[HOST], true),
+        Encrypted::start(&others, false),
+    );
     let (certificate, key) = there.identity("client");
     let foreign = Authority::new("odoo-ha tests").write(there.path(), "foreign");
     let store = there.config().identity(&certificate, &key).ca_file(foreign).build().unwrap();
@@ -123,12 +128,10 @@ async fn servers_that_are_not_trusted_are_not_talked_to() {
     let config = ConsulConfig::new([format!("https://{}", there.consul.agents[0].http)], shop()).ca_file(&there.ca);
     fails(&config.build().unwrap(), ErrorKind::Unavailable, &[]).await;
 
-    let expired = Encrypted::start(&[HOST], true).await;
     let (certificate, key) = expired.identity("client");
     let store = expired.config().identity(&certificate, &key).build().unwrap();
     fails(&store, ErrorKind::Unavailable, &["is not trusted", "expired"]).await;
 
-    let elsewhere = Encrypted::start(&["10.9.8.7".parse().unwrap()], false).await;
     let (certificate, key) = elsewhere.identity("client");
     let store = elsewhere.config().identity(&certificate, &key).build().unwrap();
     fails(&store, ErrorKind::Unavailable, &["is not trusted"]).await;
