@@ -116,11 +116,11 @@ impl Client {
         match verdict {
             Verdict::Done(_) | Verdict::Lost(_) => self.preferred.store(number, Ordering::Relaxed),
             // The next call begins with the next one.
-            Verdict::Elsewhere(_) | Verdict::Perhaps { .. } => {
+            Verdict::Refused(_) | Verdict::Elsewhere(_) | Verdict::Perhaps { .. } => {
                 let next = (number + 1) % self.endpoints.len();
                 let _ = self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
             }
-            Verdict::Refused(_) | Verdict::Never(_) => {}
+            Verdict::Never(_) => {}
         }
         verdict
     }

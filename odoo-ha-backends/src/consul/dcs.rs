@@ -127,8 +127,8 @@ impl Shared {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
                 },
-                Verdict::Lost(error) | Verdict::Refused(error) | Verdict::Never(error) => return Err(error),
-                Verdict::Elsewhere(error) => error,
+                Verdict::Lost(error) | Verdict::Never(error) => return Err(error),
+                Verdict::Refused(error) | Verdict::Elsewhere(error) => error,
                 Verdict::Perhaps { error, slow } => {
                     if slow {
                         attempts.was_slow();
@@ -136,13 +136,20 @@ impl Shared {
                     error
                 }
             };
-            // An answer that cannot be understood says more than none.
-            if worst.as_ref().is_none_or(|worst| worst.kind() != ErrorKind::Malformed) {
-                worst = Some(error);
-            }
+            worst = Some(telling(worst, error));
         }
         Err(worst.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "there was no time to ask the store")))
     }
+}
+
+/// Which of two endpoints' failures is told: a refusal says more than an answer that cannot be understood, and that more than none.
+fn telling(one: Option<Error>, other: Error) -> Error {
+    let weight = |error: &Error| match error.kind() {
+        ErrorKind::Denied => 2,
+        ErrorKind::Malformed => 1,
+        _ => 0,
+    };
+    one.filter(|one| weight(one) > weight(&other)).unwrap_or(other)
 }
 
 /// One commit under way.
@@ -166,16 +173,16 @@ impl Committing<'_> {
                 match client.ask(endpoint, Request::List { wait: None }, until).await {
                     // Whoever has just answered is not frozen or cut off: it gets all the time there is.
                     Verdict::Done(_) => until = attempts.deadline(),
-                    Verdict::Lost(error) | Verdict::Refused(error) | Verdict::Never(error) => return Err(error),
-                    Verdict::Elsewhere(error) => {
-                        not = Some(error);
+                    Verdict::Lost(error) | Verdict::Never(error) => return Err(error),
+                    Verdict::Refused(error) | Verdict::Elsewhere(error) => {
+                        not = Some(telling(not, error));
                         continue;
                     }
                     Verdict::Perhaps { error, slow } => {
                         if slow {
                             attempts.was_slow();
                         }
-                        not = Some(not_sent(error));
+                        not = Some(telling(not, not_sent(error)));
                         continue;
                     }
                 }
@@ -190,8 +197,8 @@ impl Committing<'_> {
                         Some(_) => self.settle(error, attempts.deadline()).await,
                     };
                 }
-                Verdict::Refused(error) | Verdict::Never(error) => return Err(maybe.unwrap_or(error)),
-                Verdict::Elsewhere(error) => not = Some(error),
+                Verdict::Never(error) => return Err(maybe.unwrap_or(error)),
+                Verdict::Refused(error) | Verdict::Elsewhere(error) => not = Some(telling(not, error)),
                 Verdict::Perhaps { error, slow } => {
                     if !again {
                         return Err(perhaps(error));

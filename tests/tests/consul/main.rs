@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod cluster;
 mod conformance;
 mod endpoints;
 mod faults;

@@ -104,6 +104,10 @@ async fn clients_without_a_fitting_certificate_are_denied() {
     let renewed = there.config().identity(&certificate, &key).build().unwrap();
     fails(&renewed, ErrorKind::Denied, words).await;
     assert_eq!(leader(&crate::client(&there.consul.endpoints())).await, None, "nothing was written");
+    // One endpoint that refuses does not keep anybody from another that does not.
+    let mut both = there.config();
+    both.endpoints.push(there.consul.agents[0].endpoint());
+    both.build().unwrap().commit(&write(vec![Guard::Absent(Key::leader())], b"x"), TIME).await.unwrap();
     // A renewed certificate in the same files works without a restart.
     there.identity("expired");
     works(&renewed).await;
