@@ -9,6 +9,7 @@ const BACKENDS: &str = "odoo-ha-backends";
 /// Each feature of the backends crate with the client libraries that it may link. A new feature gets its row here:
 /// a client that a row does not name must not come with it.
 const CLIENTS: &[(&str, &[&str])] = &[
+    ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
     ("listener", &[]),
     ("log", &[]),
