@@ -32,6 +32,9 @@ const MOST_PEM_BYTES: u64 = 1024 * 1024;
 /// Longest time for making a TCP connection; the call itself has less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How often a TLS connection may be closed without a reason before that is the reason.
+const MOST_SILENT_CLOSES: u32 = 5;
+
 /// Pings on a connection that is in use, and the time for their answer. etcd closes connections that ping more often than every 5 s
 /// (its `--grpc-keepalive-min-time`).
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -83,6 +86,16 @@ impl Link {
     /// Connects, logs in, and has an answer: what is sent afterwards goes to a member that was alive, had a leader and grants the
     /// rights to read.
     pub(super) async fn connect(target: &Target, config: &Arc<EtcdConfig>) -> Result<Self, Failure> {
+        let mut left = MOST_SILENT_CLOSES;
+        loop {
+            match Self::connect_once(target, config).await {
+                Err(failure) if target.tls && left > 0 && failure.is_without_reason() => left -= 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn connect_once(target: &Target, config: &Arc<EtcdConfig>) -> Result<Self, Failure> {
         let failed =
             |error: &etcd_client::Error| translate(error, &format!("{target} cannot be connected")).before_sending();
         let mut options = ConnectOptions::new()
@@ -182,7 +195,10 @@ impl Link {
                 return Ok(snapshot);
             }
         }
-        Err(Failure::malformed("there are thousands of keys below the cluster's prefix"))
+        Err(Failure::senseless(
+            "there are thousands of keys below the cluster's prefix",
+            "give the cluster a prefix that nothing else writes to",
+        ))
     }
 
     /// Commits; `None` when a guard did not hold.

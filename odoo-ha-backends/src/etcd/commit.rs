@@ -1,5 +1,6 @@
 //! One commit, tried at several members without its happening twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,24 +61,33 @@ impl Mark {
     }
 }
 
+/// A try that has not ended.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    /// Of its member.
+    place: usize,
+    mark: Mark,
+}
+
 /// What the tries of one commit have told so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Of tries that run.
-    running: Vec<(u64, Mark)>,
+    running: Vec<Running>,
     begun: u64,
     conflict: bool,
     unsettled: Option<Error>,
     not_done: Option<Error>,
-    refused: usize,
+    /// The members that refused it.
+    refused: BTreeSet<usize>,
 }
 
 impl Tally {
-    /// A try begins: its number and its mark.
-    pub(super) fn begin(&mut self) -> (u64, Mark) {
+    /// A try begins at the member of this place: its number and its mark.
+    pub(super) fn begin(&mut self, place: usize) -> (u64, Mark) {
         self.begun += 1;
         let mark = Mark::default();
-        self.running.push((self.begun, mark.clone()));
+        self.running.push(Running { number: self.begun, place, mark: mark.clone() });
         (self.begun, mark)
     }
 
@@ -89,12 +99,11 @@ impl Tally {
 
     /// A try failed.
     pub(super) fn failed(&mut self, number: u64, failure: Failure) {
-        let sent = self.running.iter().any(|(other, mark)| *other == number && mark.was_sent());
-        self.ended(number);
+        let Some(ended) = self.ended(number) else { return };
         match failure.outcome {
-            Outcome::Unsettled if sent => self.unsettled = Some(failure.error),
+            Outcome::Unsettled if ended.mark.was_sent() => self.unsettled = Some(failure.error),
             Outcome::Token | Outcome::Refused => {
-                self.refused += 1;
+                self.refused.insert(ended.place);
                 self.not_done = Some(failure.error);
             }
             Outcome::NotDone | Outcome::Unsettled => self.not_done = Some(failure.error),
@@ -113,19 +122,19 @@ impl Tally {
 
     /// The outcome, once no answer can change it: `endpoints` is how many members there are, `may_send` whether another try could.
     pub(super) fn verdict(&self, endpoints: usize, may_send: bool) -> Option<Error> {
-        if self.running.iter().any(|(_, mark)| mark.was_sent()) {
+        if self.running.iter().any(|running| running.mark.was_sent()) {
             return None;
         }
         if self.conflict || self.unsettled.is_some() && !may_send {
             return Some(self.last_word());
         }
-        let refused_everywhere = self.refused >= endpoints && self.running.is_empty() && self.unsettled.is_none();
+        let refused_everywhere = self.refused.len() >= endpoints && self.running.is_empty() && self.unsettled.is_none();
         refused_everywhere.then(|| self.last_word())
     }
 
     /// The outcome when no further answer is waited for.
     pub(super) fn last_word(&self) -> Error {
-        let unanswered = self.running.iter().any(|(_, mark)| mark.was_sent());
+        let unanswered = self.running.iter().any(|running| running.mark.was_sent());
         if unanswered || self.unsettled.is_some() {
             let error = Error::new(ErrorKind::Unknown, "the store has not answered a commit that may have happened")
                 .hint("it is settled by reading");
@@ -143,8 +152,9 @@ impl Tally {
         }
     }
 
-    fn ended(&mut self, number: u64) {
-        self.running.retain(|(other, _)| *other != number);
+    fn ended(&mut self, number: u64) -> Option<Running> {
+        let place = self.running.iter().position(|running| running.number == number)?;
+        Some(self.running.swap_remove(place))
     }
 }
 
@@ -195,11 +205,11 @@ mod tests {
     /// What becomes of two tries, the first of which ended so: an outcome, or still on its way.
     fn conflict_beside(first: Option<Outcome>, sent: bool) -> (Option<ErrorKind>, ErrorKind) {
         let mut tally = Tally::default();
-        let (one, mark) = tally.begin();
+        let (one, mark) = tally.begin(0);
         if sent {
             mark.sending();
         }
-        let (two, mark) = tally.begin();
+        let (two, mark) = tally.begin(1);
         mark.sending();
         if let Some(outcome) = first {
             tally.failed(one, failure(outcome));
@@ -223,11 +233,11 @@ mod tests {
     fn what_was_refused_by_all_is_told_at_once_and_what_was_not_sent_is_not_unknown() {
         let mut tally = Tally::default();
         assert_eq!(tally.last_word().kind(), ErrorKind::Unavailable);
-        let (one, _) = tally.begin();
+        let (one, _) = tally.begin(0);
         assert_eq!(tally.last_word().kind(), ErrorKind::Unavailable);
         tally.failed(one, failure(Outcome::Refused));
         assert!(tally.verdict(2, true).is_none());
-        let (two, _) = tally.begin();
+        let (two, _) = tally.begin(1);
         tally.failed(two, failure(Outcome::Token));
         assert!(tally.verdict(2, true).is_some());
     }

@@ -1,5 +1,6 @@
 //! The store.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,12 +108,12 @@ impl Shared {
         let members = self.members(deadline).await?;
         let mut schedule = Schedule::new(members.len(), timeout, self.config.attempt, Instant::now());
         let mut tries = FuturesUnordered::new();
-        let mut refused = 0;
+        let mut refused = BTreeSet::new();
         let mut last = None;
         loop {
             tokio::select! {
                 biased;
-                Some((member, result)) = tries.next(), if !tries.is_empty() => {
+                Some((place, member, result)) = tries.next(), if !tries.is_empty() => {
                     let result: Result<T, Failure> = result;
                     match result {
                         Ok(answer) => {
@@ -120,10 +121,12 @@ impl Shared {
                             return Ok(answer);
                         }
                         Err(failure) => {
-                            refused += usize::from(matches!(failure.outcome, Outcome::Token | Outcome::Refused));
+                            if matches!(failure.outcome, Outcome::Token | Outcome::Refused) {
+                                refused.insert(place);
+                            }
                             let final_word = matches!(failure.error.kind(), ErrorKind::Misconfigured);
                             last = Some(failure.error);
-                            if final_word || refused >= members.len() {
+                            if final_word || refused.len() >= members.len() {
                                 break;
                             }
                             schedule.failed(Instant::now());
@@ -139,7 +142,7 @@ impl Shared {
                             Ok(lease) => request(lease.ask(patience)).await,
                             Err(failure) => Err(failure),
                         };
-                        (member, result)
+                        (place, member, result)
                     });
                 }
             }
@@ -189,7 +192,7 @@ impl Shared {
                 () = tokio::time::sleep_until(until) => break,
                 () = tokio::time::sleep_until(schedule.next()), if tally.wants_more() && permit.is_free() => {
                     let (place, fresh) = schedule.begin(Instant::now());
-                    let (number, mark) = tally.begin();
+                    let (number, mark) = tally.begin(place);
                     let member = Arc::clone(&members[place]);
                     let once = Once { commit, permit: permit.clone(), mark, patience: schedule.step() };
                     let config = Arc::clone(&self.config);

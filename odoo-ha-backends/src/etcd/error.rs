@@ -19,7 +19,7 @@ pub(super) struct Failure {
 pub(super) enum Outcome {
     /// Refused for want of a valid token, so not done: logging in anew may help.
     Token,
-    /// Refused for want of rights, so not done; no other member would say otherwise.
+    /// Refused, so not done, and no other member would say otherwise: rights are missing, it is too large, space is used up.
     Refused,
     /// Not done: it was not sent, or refused before anything was changed. Another member may do better.
     NotDone,
@@ -52,13 +52,13 @@ const SAID: &[(&str, Outcome, &str)] = &[
     ("etcdserver: too many requests", Outcome::NotDone, "etcd is overloaded"),
     (
         "etcdserver: mvcc: database space exceeded",
-        Outcome::NotDone,
+        Outcome::Refused,
         "etcd's space is used up: compact, defragment, then disarm its alarm",
     ),
-    ("etcdserver: request is too large", Outcome::NotDone, "raise etcd's --max-request-bytes"),
-    ("etcdserver: too many operations in txn request", Outcome::NotDone, "raise etcd's --max-txn-ops"),
+    ("etcdserver: request is too large", Outcome::Refused, "raise etcd's --max-request-bytes"),
+    ("etcdserver: too many operations in txn request", Outcome::Refused, "raise etcd's --max-txn-ops"),
     ("etcdserver: rpc not supported for learner", Outcome::NotDone, "this member only learns: give the voting ones"),
-    ("etcdserver: corrupt cluster", Outcome::NotDone, "etcd has found its data corrupt: see its alarms"),
+    ("etcdserver: corrupt cluster", Outcome::Refused, "etcd has found its data corrupt: see its alarms"),
 ];
 
 /// What a failure of etcd's client means.
@@ -80,18 +80,24 @@ pub(super) fn said(code: i32, message: &str, what: &str) -> Option<Failure> {
         code::PERMISSION_DENIED | code::UNAUTHENTICATED => {
             Some((Outcome::Refused, "look at the user's rights in etcd"))
         }
-        code::UNIMPLEMENTED => Some((Outcome::NotDone, "what answers there is no etcd of version 3.4 or later")),
+        code::UNIMPLEMENTED => Some((Outcome::Refused, "what answers there is no etcd of version 3.4 or later")),
         _ if message.starts_with("grpc: received message larger") => {
-            Some((Outcome::NotDone, "raise etcd's --max-request-bytes"))
+            Some((Outcome::Refused, "raise etcd's --max-request-bytes"))
         }
         _ => None,
     })?;
-    let kind = match (outcome, code) {
-        (Outcome::Token | Outcome::Refused, _) => ErrorKind::Denied,
-        (_, code::UNIMPLEMENTED) => ErrorKind::Malformed,
+    let kind = match code {
+        code::UNIMPLEMENTED => ErrorKind::Malformed,
+        _ if outcome == Outcome::Token || is_about_rights(code, message) => ErrorKind::Denied,
         _ => ErrorKind::Unavailable,
     };
     Some(Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(Cause(message.to_owned())) })
+}
+
+/// Whether a refusal is one of the user or the rights.
+fn is_about_rights(code: i32, message: &str) -> bool {
+    let words = ["permission denied", "authentication failed", "user name not found"];
+    matches!(code, code::PERMISSION_DENIED | code::UNAUTHENTICATED) || words.iter().any(|word| message.contains(word))
 }
 
 /// What is certain when the connection failed.
@@ -178,6 +184,17 @@ impl Failure {
     pub(super) fn malformed(what: &str) -> Self {
         let error = Error::new(ErrorKind::Malformed, what).hint("is it etcd that answers there?");
         Self { outcome: Outcome::Unsettled, error }
+    }
+
+    /// An answer that every member would give, and that cannot be what it should.
+    pub(super) fn senseless(what: &str, hint: &str) -> Self {
+        Self { outcome: Outcome::Refused, error: Error::new(ErrorKind::Malformed, what).hint(hint) }
+    }
+
+    /// Whether the connection was closed without a reason. That happens to a request that was made while the other side refused our
+    /// certificate: the reason went to nobody.
+    pub(super) fn is_without_reason(&self) -> bool {
+        self.outcome == Outcome::NotDone && self.error.chain().contains("operation was canceled")
     }
 
     /// The same before anything was sent that changes something.

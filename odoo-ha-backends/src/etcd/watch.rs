@@ -45,7 +45,7 @@ pub(super) async fn begin(shared: &Shared, from: Revision, timeout: Duration) ->
         })
     };
     shared.first_answer("the watch could not begin", timeout, &request).await.map_err(|error| match error.kind() {
-        ErrorKind::Denied => error,
+        ErrorKind::Denied | ErrorKind::Unavailable => error,
         _ => Error::new(ErrorKind::Unavailable, "the watch could not begin").caused_by(error),
     })
 }

@@ -10,6 +10,7 @@ const BACKENDS: &str = "odoo-ha-backends";
 /// a client that a row does not name must not come with it.
 const CLIENTS: &[(&str, &[&str])] = &[
     ("consul", &["reqwest"]),
+    ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
     ("listener", &[]),
     ("log", &[]),

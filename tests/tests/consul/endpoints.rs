@@ -60,7 +60,7 @@ async fn costs_one_try(endpoints: &[String]) {
 async fn a_dead_a_holding_and_a_frozen_member_cost_one_short_try() {
     let consul = Consul::single().await;
     let good = consul.agents[0].endpoint();
-    put(&client(&[good.clone()]), b"there").await;
+    put(&client(std::slice::from_ref(&good)), b"there").await;
 
     println!("nobody listens there");
     costs_one_try(&[nobody(), good.clone()]).await;
@@ -102,7 +102,7 @@ async fn with_nobody_there_it_is_unavailable_at_once() {
 async fn a_commit_whose_answer_was_lost_is_told_by_its_stamp() {
     let consul = Consul::single().await;
     let good = consul.agents[0].endpoint();
-    let direct = client(&[good.clone()]);
+    let direct = client(std::slice::from_ref(&good));
     let mute = Proxy::start(local(0), consul.agents[0].http);
     let store = client(&[format!("http://{}", mute.address()), good]);
     for round in 0..3_u8 {

@@ -22,7 +22,8 @@ pub(crate) const NEW: &str = "etcd-3.5";
 /// An etcd of one or three members.
 pub(crate) struct Etcd {
     pub(crate) members: Vec<Member>,
-    pub(crate) directory: TempDir,
+    /// Dropped after the members.
+    _directory: TempDir,
 }
 
 pub(crate) struct Member {
@@ -111,7 +112,7 @@ impl Plan {
             let process = StoreProcess::start(&name, &program, arguments, directory.path());
             Member { process, client, scheme, peers: proxy }
         });
-        Etcd { members: members.collect(), directory }
+        Etcd { members: members.collect(), _directory: directory }
     }
 
     /// Starts it and waits until it serves.
