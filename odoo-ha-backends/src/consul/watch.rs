@@ -88,7 +88,7 @@ async fn look(shared: Arc<Shared>, seen: Arc<Listing>) -> Result<(Listing, Optio
     let difference = match listing.after(&seen) {
         Difference::Some { changes, gone } if !gone.is_empty() => {
             // Also a token without rights shows no keys. What is too much for one question is not asked.
-            let certain = gone.len() < MOST_OPERATIONS
+            let certain = gone.len() <= MOST_OPERATIONS
                 && shared.are_absent(&gone, Instant::now() + CONFIRM).await.map_err(nothing_seen)?;
             if certain { Difference::Some { changes, gone } } else { Difference::Gap }
         }

@@ -147,12 +147,9 @@ impl Place {
         Ok(body)
     }
 
-    /// A transaction that succeeds only if none of these keys exists and the token may write them, and gives all keys there are.
+    /// A transaction that succeeds only if none of these keys exists and the token may write them.
     pub(super) fn absence<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Result<Vec<u8>, Error> {
-        let mut operations: Vec<_> =
-            keys.into_iter().map(|key| self.operation("check-not-exists", key.as_str())).collect();
-        operations.push(self.operation("get-tree", ""));
-        serialize(operations)
+        serialize(keys.into_iter().map(|key| self.operation("check-not-exists", key.as_str())).collect())
     }
 
     /// The pairs of a listing.

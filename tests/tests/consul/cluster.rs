@@ -100,3 +100,18 @@ async fn consul_s_own_election_moves_no_leadership() {
     assert_eq!(cluster.nodes[0].status().state, StateName::Leading);
     cluster.end().await;
 }
+
+/// The node that leads and Consul's own leader stand on the same machine, often.
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_moves_though_consul_loses_its_leader_with_it() {
+    let consul = Consul::three().await;
+    let cluster = Cluster::start(&consul, "both", Duration::from_secs(2)).await;
+    let victim = consul.elected(0).await;
+    cluster.world.kill(&cluster.members[0]);
+    cluster.nodes[0].kill();
+    consul.agents[victim].process.kill();
+    let began = Instant::now();
+    until(&cluster.nodes[1], "the second leads", |status| status.state == StateName::Leading).await;
+    println!("leadership has moved {:?} after the first and Consul's leader were killed", began.elapsed());
+    cluster.end().await;
+}
