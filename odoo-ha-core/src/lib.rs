@@ -29,4 +29,5 @@ pub mod records;
 pub mod roles;
 pub mod store;
 pub mod term;
+mod text;
 pub mod time;

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
+use crate::text::{self, Text};
 
 /// Longest name of a member or cluster, in bytes: PostgreSQL cuts names at 63 (`NAMEDATALEN` − 1), and a member's name
 /// is its `application_name` and part of its slot's name.
@@ -25,9 +26,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Text);
 
         impl $name {
             /// The name, checked: a lower-case letter, then lower-case letters, digits or `_`, at most
@@ -37,14 +37,12 @@ macro_rules! name_type {
             ///
             /// [`ErrorKind::Misconfigured`] when the name breaks the rule.
             pub fn new(name: impl Into<String>) -> Result<Self, Error> {
-                let name = name.into();
-                check_name($what, &name)?;
-                Ok(Self(name))
+                name.into().parse()
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
@@ -52,7 +50,8 @@ macro_rules! name_type {
             type Err = Error;
 
             fn from_str(name: &str) -> Result<Self, Error> {
-                Self::new(name)
+                check_name($what, name)?;
+                Ok(Self(Text::new(name)))
             }
         }
 
@@ -66,19 +65,31 @@ macro_rules! name_type {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                text::deserialize(deserializer, Self::from_str)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     };

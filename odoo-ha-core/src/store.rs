@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 use crate::member::MemberId;
+use crate::text::Text;
 
 /// Largest value that the library writes or accepts, in bytes. Records are some hundred bytes; the limit keeps a foreign
 /// or broken value from being parsed.
@@ -17,42 +18,42 @@ pub const MAX_KEY_BYTES: usize = 128;
 ///
 /// A store prepends its prefix and the cluster's name; two clusters in one store never see each other's keys.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(String);
+pub struct Key(Text);
 
 impl Key {
     /// The leader record.
     pub fn leader() -> Self {
-        Self("leader".into())
+        Self(Text::new("leader"))
     }
 
     /// The sync record.
     pub fn sync() -> Self {
-        Self("sync".into())
+        Self(Text::new("sync"))
     }
 
     /// What is known of the cluster's database.
     pub fn cluster() -> Self {
-        Self("cluster".into())
+        Self(Text::new("cluster"))
     }
 
     /// The reigns and their timelines.
     pub fn history() -> Self {
-        Self("history".into())
+        Self(Text::new("history"))
     }
 
     /// The operator's wish.
     pub fn request() -> Self {
-        Self("request".into())
+        Self(Text::new("request"))
     }
 
     /// The vote of one member.
     pub fn vote(member: &MemberId) -> Self {
-        Self(format!("votes/{member}"))
+        Self(Text::new(&format!("votes/{member}")))
     }
 
     /// What one member says of itself.
     pub fn member(member: &MemberId) -> Self {
-        Self(format!("members/{member}"))
+        Self(Text::new(&format!("members/{member}")))
     }
 
     /// A key from its text, as a store hands it back: parts of letters, digits, `_`, `-` and `.`, divided by `/`.
@@ -65,7 +66,7 @@ impl Key {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
         if text.len() <= MAX_KEY_BYTES && text.split('/').all(part_is_fine) {
-            return Ok(Self(text.to_owned()));
+            return Ok(Self(Text::new(text)));
         }
         Err(Error::new(ErrorKind::Malformed, "a key in the store is not one of this library's")
             .hint("give the cluster a prefix that nothing else writes to"))
@@ -73,19 +74,19 @@ impl Key {
 
     /// The key as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,4 +1,4 @@
-//! One time that the guard acts: the address first, then the database.
+//! One time that the guard acts: the address and the services first, then the database.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,10 +14,10 @@ use super::proc::Identity;
 use super::protocol::Firing;
 use super::stop::Stop;
 
-/// How long the database waits for the command that drops the address: address first, but not at the database's cost.
+/// How long the database waits for the commands that drop the address and stop the services: they are first, but not at the database's cost.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);
 
-/// How long that command may run at all; then it is killed.
+/// How long such a command may run at all; then it is killed.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two looks at a running command.
@@ -27,7 +27,14 @@ const COMMAND_STEP: Duration = Duration::from_millis(5);
 pub(super) struct Acting {
     firing: Firing,
     stop: Stop,
-    command: Option<Receiver<String>>,
+    drop_address: Option<Receiver<String>>,
+    stop_services: Option<Receiver<String>>,
+}
+
+/// What is run besides stopping the database: programs with their arguments.
+pub(super) struct Commands {
+    pub(super) drop_address: Option<Vec<String>>,
+    pub(super) stop_services: Option<Vec<String>>,
 }
 
 impl Acting {
@@ -37,44 +44,49 @@ impl Acting {
         data_dir: PathBuf,
         spared: BTreeSet<i32>,
         family: BTreeSet<Identity>,
-        drop_address: Option<Vec<String>>,
+        commands: Commands,
     ) -> Self {
-        let command = drop_address.map(run);
-        Self { firing, stop: Stop::new(data_dir, spared, family), command }
+        let drop_address = commands.drop_address.map(|command| run("drop-address", command));
+        let stop_services = commands.stop_services.map(|command| run("stop-services", command));
+        Self { firing, stop: Stop::new(data_dir, spared, family), drop_address, stop_services }
     }
 
     pub(super) fn firing(&self) -> &Firing {
         &self.firing
     }
 
-    /// Goes on; `true` when no process of the instance is left and the command has ended.
+    /// Goes on; `true` when no process of the instance is left and the commands have ended.
     pub(super) fn step(&mut self, now: Moment) -> io::Result<bool> {
-        if let Some(command) = &self.command {
-            match command.try_recv() {
-                Ok(outcome) => self.command_ended(outcome),
-                Err(TryRecvError::Disconnected) => self.command_ended("could not be run".to_owned()),
-                Err(TryRecvError::Empty) if now.since(self.firing.began) < HEAD_START => return Ok(false),
-                Err(TryRecvError::Empty) => {}
-            }
+        take_end(&mut self.drop_address, &mut self.firing.drop_address);
+        take_end(&mut self.stop_services, &mut self.firing.stop_services);
+        let run = self.drop_address.is_some() || self.stop_services.is_some();
+        if run && now.since(self.firing.began) < HEAD_START {
+            return Ok(false);
         }
         if self.firing.ended.is_none() {
             self.firing.ended = self.stop.step(now)?;
             (self.firing.asked, self.firing.killed, self.firing.out_of_reach) = self.stop.counts();
         }
-        Ok(self.firing.ended.is_some() && self.command.is_none())
-    }
-
-    fn command_ended(&mut self, outcome: String) {
-        self.command = None;
-        self.firing.drop_address = Some(outcome);
+        Ok(self.firing.ended.is_some() && !run)
     }
 }
 
+/// Notes how a command ended, if it has.
+fn take_end(command: &mut Option<Receiver<String>>, outcome: &mut Option<String>) {
+    let ended = match command.as_ref().map(Receiver::try_recv) {
+        None | Some(Err(TryRecvError::Empty)) => return,
+        Some(Ok(ended)) => ended,
+        Some(Err(TryRecvError::Disconnected)) => "could not be run".to_owned(),
+    };
+    *command = None;
+    *outcome = Some(ended);
+}
+
 /// Runs a command in a thread: starting a program reads from a disk, and that may hang.
-fn run(command: Vec<String>) -> Receiver<String> {
+fn run(what: &str, command: Vec<String>) -> Receiver<String> {
     let (outcome, receiver) = mpsc::sync_channel(1);
     // When no thread can be had, the sender is dropped and the receiver sees that.
-    _ = thread::Builder::new().name("drop-address".to_owned()).spawn(move || _ = outcome.send(run_to_end(&command)));
+    _ = thread::Builder::new().name(what.to_owned()).spawn(move || _ = outcome.send(run_to_end(&command)));
     receiver
 }
 

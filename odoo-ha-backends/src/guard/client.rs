@@ -114,6 +114,7 @@ impl GuardWatchdog {
             acts_before_ms: u64::try_from(self.config.acts_before.as_millis()).unwrap_or(u64::MAX),
             kill_agent: self.config.kill_agent,
             drop_address: self.config.drop_address.clone(),
+            stop_services: self.config.stop_services.clone(),
         });
         sent.store(true, Ordering::Relaxed);
         let reply = connection.exchange(&request).await;

@@ -35,7 +35,7 @@ pub struct GuardConfig {
     pub runtime_dir: PathBuf,
     /// The program that calls [`run_if_guard`](super::run_if_guard) first, absolute. Default: this program.
     pub program: Option<PathBuf>,
-    /// How long before the deadline the guard begins to act. From 300 ms (450 ms with `drop_address`) to 60 s; default 600 ms.
+    /// How long before the deadline the guard begins to act. From 300 ms (450 ms with a command below) to 60 s; default 600 ms.
     pub acts_before: Duration,
     /// Whether the guard kills the agent first, which closes every socket that it holds. Default: true. A program that serves
     /// several clusters wants false, and then something else has to drop the address of a frozen one.
@@ -43,6 +43,9 @@ pub struct GuardConfig {
     /// A program with its arguments (no shell; the program absolute) that drops the address. The database is stopped when it
     /// ends, or 150 ms after it began; it is killed after 10 s. Default: none.
     pub drop_address: Option<Vec<String>>,
+    /// A program with its arguments, likewise, that stops the services which this node runs as leader: they outlive the agent, and may
+    /// run on one node only. It runs beside `drop_address`, under the same limits. Default: none.
+    pub stop_services: Option<Vec<String>>,
 }
 
 impl GuardConfig {
@@ -58,6 +61,7 @@ impl GuardConfig {
             acts_before: Duration::from_millis(600),
             kill_agent: true,
             drop_address: None,
+            stop_services: None,
         }
     }
 
@@ -96,6 +100,13 @@ impl GuardConfig {
         self
     }
 
+    /// With a command that [stops the services](Self::stop_services).
+    #[must_use]
+    pub fn stop_services(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.stop_services = Some(command.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// The watchdog. Nothing is started before it is armed.
     ///
     /// # Errors
@@ -130,7 +141,7 @@ impl GuardConfig {
         let least = self.least_before();
         if self.acts_before < least || self.acts_before > MOST_BEFORE {
             return Err(wrong(format!("guard: acts_before is {} ms", self.acts_before.as_millis())).hint(format!(
-                "choose {} ms to {} ms: head start of drop_address if any ({} ms) + immediate stop ({} ms) + kill ({} ms) <= acts_before",
+                "choose {} ms to {} ms: head start of the commands if any ({} ms) + immediate stop ({} ms) + kill ({} ms) <= acts_before",
                 least.as_millis(),
                 MOST_BEFORE.as_millis(),
                 HEAD_START.as_millis(),
@@ -138,32 +149,37 @@ impl GuardConfig {
                 KILL_RESERVE.as_millis()
             )));
         }
-        self.check_command()
+        self.check_commands()
     }
 
-    fn check_command(&self) -> Result<(), Error> {
+    fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+        let named = [("drop_address", &self.drop_address), ("stop_services", &self.stop_services)];
+        named.into_iter().filter_map(|(key, command)| Some((key, command.as_ref()?)))
+    }
+
+    fn check_commands(&self) -> Result<(), Error> {
         let mut bytes = self.data_dir.as_os_str().len() + self.runtime_dir.as_os_str().len();
-        if let Some(command) = &self.drop_address {
+        for (key, command) in self.commands() {
             match command.first() {
                 Some(program) if Path::new(program).is_absolute() => {}
                 Some(_) | None => {
-                    return Err(wrong("guard: drop_address does not begin with the absolute path of a program"));
+                    return Err(wrong(format!("guard: {key} does not begin with the absolute path of a program")));
                 }
             }
             if command.iter().any(|argument| argument.contains('\0')) {
-                return Err(wrong("guard: drop_address contains a zero byte"));
+                return Err(wrong(format!("guard: {key} contains a zero byte")));
             }
             bytes += command.iter().map(String::len).sum::<usize>();
         }
         if bytes > MOST_BYTES {
-            return Err(wrong(format!("guard: paths and drop_address have {bytes} bytes together"))
+            return Err(wrong(format!("guard: paths and commands have {bytes} bytes together"))
                 .hint(format!("at most {MOST_BYTES}; put the command into a script")));
         }
         Ok(())
     }
 
     fn least_before(&self) -> Duration {
-        let head_start = if self.drop_address.is_some() { HEAD_START } else { Duration::ZERO };
+        let head_start = if self.commands().next().is_some() { HEAD_START } else { Duration::ZERO };
         head_start + QUIT_LIMIT + KILL_RESERVE
     }
 }
@@ -211,6 +227,7 @@ mod tests {
         assert!(command().acts_before(Duration::from_millis(450)).check().is_ok());
         assert!(refused(command().acts_before(Duration::from_millis(449))).contains("450 ms to"));
         assert!(refused(fine().drop_address(["true"])).contains("absolute path of a program"));
+        assert!(refused(fine().stop_services(["true"])).contains("stop_services does not begin"));
         assert!(refused(fine().drop_address(Vec::<String>::new())).contains("absolute path of a program"));
         assert!(refused(fine().drop_address(["/bin/echo".to_owned(), "x".repeat(5_000)])).contains("at most 4096"));
     }

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
-use super::acting::Acting;
+use super::acting::{Acting, Commands};
 use super::clock::{self, Alarm};
 use super::files;
 use super::journal::{Journal, Remembered};
@@ -283,6 +283,7 @@ impl Guard {
             ended: None,
             agent_killed: false,
             drop_address: None,
+            stop_services: None,
             asked: 0,
             killed: 0,
             out_of_reach: 0,
@@ -299,7 +300,9 @@ impl Guard {
             }
         }
         let data_dir = PathBuf::from(&orders.arm.data_dir);
-        self.acting = Some(Acting::begin(firing, data_dir, spared, family, orders.arm.drop_address.clone()));
+        let commands =
+            Commands { drop_address: orders.arm.drop_address.clone(), stop_services: orders.arm.stop_services.clone() };
+        self.acting = Some(Acting::begin(firing, data_dir, spared, family, commands));
         // Now already, should this guard be killed in the middle of it.
         self.remember();
     }

@@ -43,6 +43,7 @@ pub(super) struct Arm {
     pub(super) acts_before_ms: u64,
     pub(super) kill_agent: bool,
     pub(super) drop_address: Option<Vec<String>>,
+    pub(super) stop_services: Option<Vec<String>>,
 }
 
 /// A [`Feed`] that can be written down.
@@ -143,6 +144,8 @@ pub struct Firing {
     pub agent_killed: bool,
     /// How the command that drops the address ended, when there is one.
     pub drop_address: Option<String>,
+    /// How the command that stops the services ended, when there is one.
+    pub stop_services: Option<String>,
     /// Processes that were asked to stop at once (`SIGQUIT`).
     pub asked: u64,
     /// Processes that were killed (`SIGKILL`).

@@ -237,7 +237,7 @@ impl Machine {
                 }
             }
             State::TakingOver(_) => self.takeover_read(id, succeeded),
-            State::Following => self.discard_read(id, succeeded),
+            State::Following => self.follower_read(id, succeeded),
             _ => self.settle_read(id, succeeded),
         }
     }

@@ -286,8 +286,8 @@ impl Machine {
         self.tell(EventKind::Streaming { leader: holder.clone() }, sentence);
     }
 
-    /// Data may go only when no election counts on them: their member is out of the sync record, confirmed by a read begun now, and
-    /// its vote is void because the leader record is newer than the one it named (protocol rule 30).
+    /// Data may go only when no election counts on them: this member's record says so, and by a read begun after that its name is
+    /// out of the sync record, and its vote is void because the leader record is newer than the one it named (protocol rule 30).
     fn ask_to_discard(&mut self) {
         let counted = self.counted();
         if counted {
@@ -296,7 +296,11 @@ impl Machine {
             );
         }
         self.follow_again_at = self.after(FOLLOW_RETRY / 2);
-        self.refresh();
+        if counted {
+            self.refresh();
+        } else if self.is_known_to_leave() && !self.discard_read.is_some_and(|id| self.reads.contains_key(&id)) {
+            self.discard_read = Some(self.read());
+        }
     }
 
     fn counted(&self) -> bool {
@@ -307,7 +311,11 @@ impl Machine {
     }
 
     /// A read has ended while following.
-    pub(super) fn discard_read(&mut self, _id: CallId, succeeded: bool) {
+    pub(super) fn follower_read(&mut self, id: CallId, succeeded: bool) {
+        if self.discard_read != Some(id) {
+            return;
+        }
+        self.discard_read = None;
         let newer = match (self.view.leader_ref(), self.memo.intent) {
             (Some(leader), Some(intent)) => leader.mark > intent.mark,
             (Some(_), None) => true,

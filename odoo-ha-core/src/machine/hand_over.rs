@@ -178,11 +178,16 @@ impl Machine {
     /// The switchover is off; this member leads on under its unbroken leadership.
     fn fail_hand_over(&mut self, why: &str) -> bool {
         let stopped = self.database.as_ref().is_some_and(|database| !database.state.runs());
+        self.call_off_hand_over(why, stopped)
+    }
+
+    /// The same; `needs_start`: the database was stopped for it.
+    pub(super) fn call_off_hand_over(&mut self, why: &str, needs_start: bool) -> bool {
         let now = self.now;
         if let Some(reign) = &mut self.reign {
             reign.plan = None;
             reign.hand_over_failed = true;
-            reign.needs_start = stopped;
+            reign.needs_start = needs_start;
             reign.announced = false;
             reign.next_renewal = now;
         }

@@ -6,11 +6,12 @@ use super::Machine;
 use super::calls::{STORE_RETRY, WRITE_TIMEOUT};
 use super::input::Answer;
 use super::state::State;
+use super::view::Seen;
 use crate::database::{DatabaseState, DatabaseStatus};
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::records::{Header, MemberRecord, encode};
-use crate::store::{Commit, Key};
-use crate::term::Nonce;
+use crate::store::{Commit, Guard, Key};
+use crate::term::{Mark, Nonce};
 
 impl Machine {
     /// Writes this member's record when what it says has changed, and now and then so that the positions in it are fresh.
@@ -18,11 +19,11 @@ impl Machine {
         if self.publishing.is_some() || self.publish_again_at > self.now {
             return;
         }
-        let Some(database) = self.database.clone() else { return };
+        let Some(database) = &self.database else { return };
         if !self.view_known || self.stale.is_some() {
             return;
         }
-        let mut record = self.own_record(&database);
+        let mut record = self.own_record(database);
         let changed = self.published.as_ref().is_none_or(|before| differs(before, &record));
         let awaited = self.is_awaited(&record);
         let refresh = self.published.is_none() || self.publish_again_at + self.config.timing.ttl <= self.now;
@@ -31,7 +32,12 @@ impl Machine {
         }
         record.header = self.header();
         let key = Key::member(&self.config.me);
-        let commit = Commit { guards: Vec::new(), writes: BTreeMap::from([(key, encode(&record))]) };
+        // One that was not answered must not land after a newer one: it would take back that this member leaves.
+        let guard = match self.view.members.get(&self.config.me) {
+            Some(seen) => Guard::Version(key.clone(), seen.version),
+            None => Guard::Absent(key.clone()),
+        };
+        let commit = Commit { guards: vec![guard], writes: BTreeMap::from([(key, encode(&record))]) };
         let id = self.commit(commit, WRITE_TIMEOUT);
         self.publishing = Some((id, record));
     }
@@ -60,7 +66,7 @@ impl Machine {
                 || self.reinit
                 || self.needs_discard
                 || self.shutdown.is_some(),
-            state: self.state.name().to_string(),
+            state: self.state.name().as_str().to_owned(),
             refusal: self.refusal.clone(),
             penalty: self.penalty,
         }
@@ -78,22 +84,58 @@ impl Machine {
     pub(super) fn publish_finished(&mut self, result: &Result<Answer, Failure>) {
         let Some((_, record)) = self.publishing.take() else { return };
         match result {
-            Ok(_) => {
+            Ok(answer) => {
+                if let Answer::Committed(committed) = answer
+                    && let Some(version) = committed.versions.get(&Key::member(&self.config.me)).copied()
+                {
+                    self.view.members.insert(self.config.me.clone(), Seen { version, record: record.clone() });
+                }
                 self.published = Some(record);
                 self.publish_again_at = self.now;
             }
-            Err(_) => self.publish_again_at = self.after(STORE_RETRY),
+            Err(failure) => {
+                self.publish_again_at = self.after(STORE_RETRY);
+                if failure.kind == ErrorKind::Conflict {
+                    // One before it landed after all, or somebody deleted the record: it is written as of what stands there.
+                    self.refresh();
+                }
+            }
         }
+    }
+
+    /// Whether the store has it that nobody may count on this member's present copy any more.
+    pub(super) fn is_known_to_leave(&self) -> bool {
+        let data = self.database.as_ref().map(|database| &database.data_id);
+        self.published.as_ref().is_some_and(|record| record.leaving && Some(&record.data) == data)
     }
 }
 
 /// Whether two accounts differ in more than how far the log is.
 fn differs(before: &MemberRecord, now: &MemberRecord) -> bool {
-    let without_positions = |record: &MemberRecord| MemberRecord {
-        header: now.header.clone(),
-        lsn: now.lsn,
-        remembered: crate::term::Mark { sequence: now.remembered.sequence, ..record.remembered },
-        ..record.clone()
-    };
-    without_positions(before) != without_positions(now)
+    // Every field by its name, so that a new one is not forgotten here; and no copies, since this is asked at every step.
+    let MemberRecord {
+        header: _,
+        member,
+        endpoint,
+        database,
+        system_id,
+        data,
+        data_term,
+        remembered: Mark { term, sequence: _ },
+        timeline,
+        lsn: _,
+        streams_from,
+        tags,
+        leaving,
+        state,
+        refusal,
+        penalty,
+    } = now;
+    let same_data = (&before.data, before.system_id, before.data_term) == (data, *system_id, *data_term);
+    let same_database =
+        (before.database, before.timeline) == (*database, *timeline) && before.streams_from == *streams_from;
+    let same_machine = before.state == *state && before.refusal == *refusal && before.leaving == *leaving;
+    let same_member = before.member == *member && before.endpoint == *endpoint && before.tags == *tags;
+    let same_rest = before.remembered.term == *term && before.penalty == *penalty;
+    !(same_data && same_database && same_machine && same_member && same_rest)
 }

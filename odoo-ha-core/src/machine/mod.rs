@@ -121,6 +121,8 @@ pub struct Machine {
     /// The store confirmed that this member's data count for nothing: they may be discarded.
     may_discard: bool,
     needs_discard: bool,
+    /// The read that is to confirm that this member's data count for nothing.
+    discard_read: Option<CallId>,
     /// This member does not suspect or vote before this.
     hold_off_until: Moment,
     /// False suspicions in a row.
@@ -191,6 +193,7 @@ impl Machine {
             dry_since: now,
             may_discard: false,
             needs_discard: false,
+            discard_read: None,
             hold_off_until: now,
             false_alarms: 0,
             frozen: None,

@@ -209,7 +209,12 @@ impl Machine {
             reign.mute_observations = 0;
         }
         self.watch_standbys();
-        if matches!(self.state, State::Leading) && !busy && (!state.runs() || state == DatabaseState::Standby) {
+        let should_be_primary = match &self.state {
+            State::Leading => !busy,
+            State::HandingOver(hand_over) => hand_over.serves(),
+            _ => false,
+        };
+        if should_be_primary && (!state.runs() || state == DatabaseState::Standby) {
             self.database_exited();
         }
     }
@@ -218,6 +223,10 @@ impl Machine {
     pub(super) fn database_exited(&mut self) {
         self.next_observation = self.now;
         self.following = None;
+        if matches!(&self.state, State::HandingOver(hand_over) if hand_over.serves()) {
+            // Nothing of it has begun yet: the address goes, and somebody is found to lead, as after any other death.
+            self.call_off_hand_over("the database died", false);
+        }
         let serving = matches!(self.state, State::Leading)
             && self.reign.as_ref().is_some_and(|reign| !reign.needs_start)
             && !self.stop_is_running();

@@ -95,6 +95,11 @@ impl Attempts {
         self.unsettled.iter().chain(&self.under_way)
     }
 
+    /// Nothing was written that the last confirmed version does not know of.
+    fn are_settled(&self) -> bool {
+        self.under_way.is_none() && self.unsettled.is_empty() && self.forgotten.is_none()
+    }
+
     /// The write under way ended without a certain answer.
     pub(super) fn unanswered(&mut self) {
         if let Some(attempt) = self.under_way.take() {
@@ -157,6 +162,8 @@ pub(super) struct Reign {
     pub(super) cluster: Option<ClusterRecord>,
     pub(super) request: Option<RequestRecord>,
     pub(super) sync_step: SyncStep,
+    /// The next renewal carries no change of the sync record: the one before it met a conflict.
+    pub(super) renew_alone: bool,
     /// The strictest value that the database may have.
     pub(super) standbys_in_force: Option<SynchronousStandbys>,
     /// Since when a named standby has not answered.
@@ -216,6 +223,7 @@ impl Reign {
             cluster: None,
             request: None,
             sync_step: SyncStep::Settled,
+            renew_alone: false,
             standbys_in_force: None,
             silent: BTreeMap::new(),
             began: now,
@@ -242,6 +250,9 @@ impl Reign {
         let none = Ends { belief: Moment::ORIGIN, give_up: Moment::ORIGIN };
         let Some(confirmed) = self.confirmed.filter(|_| !self.lost) else { return none };
         let ends = Ends::of(&self.leader, confirmed, &self.timing);
+        if self.attempts.are_settled() {
+            return ends;
+        }
         let all = self.attempts.all().map(Attempt::ends).chain(self.attempts.forgotten);
         all.fold(ends, Ends::min)
     }

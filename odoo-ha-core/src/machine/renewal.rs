@@ -39,6 +39,7 @@ impl Machine {
         let known_lsn = self.acknowledged_lsn();
         let timing = self.timing_to_write();
         let wanted_interval = self.config.timing.renew_interval;
+        self.name_only_the_fit();
         let Some(reign) = &self.reign else { return };
         if reign.attempts.under_way.is_some() {
             return;
@@ -61,8 +62,10 @@ impl Machine {
             timeline: reign.leader.timeline,
         };
         let mut sync = match &reign.sync_step {
-            SyncStep::Recording { draft } => Some((draft.clone(), self.config.me.clone(), self.leader_data())),
-            SyncStep::Settled | SyncStep::Tightening { .. } | SyncStep::Loosening => None,
+            SyncStep::Recording { draft } if !reign.renew_alone => {
+                Some((draft.clone(), self.config.me.clone(), self.leader_data()))
+            }
+            SyncStep::Recording { .. } | SyncStep::Settled | SyncStep::Tightening { .. } | SyncStep::Loosening => None,
         };
         match purpose {
             Purpose::Renew | Purpose::TakeOver => {}
@@ -100,6 +103,7 @@ impl Machine {
             k: draft.k,
             strict: draft.strict,
         });
+        let purpose_names = purpose == Purpose::Renew;
         let attempt = Attempt {
             id: super::CallId(0),
             purpose,
@@ -116,6 +120,9 @@ impl Machine {
         if attempt.sync.is_some() {
             let Some(seen) = &self.view.sync else { return };
             commit.guards.push(Guard::Version(Key::sync(), seen.version));
+            if purpose_names {
+                commit.guards.extend(self.guards_of_new_names());
+            }
         }
         put(&mut commit, &attempt);
         let timeout = Reign::renewal_timeout(&timing).min(Reign::renewal_timeout(&reign.timing));
@@ -182,7 +189,11 @@ impl Machine {
                 let Some(reign) = &mut self.reign else { return };
                 match failure.kind {
                     // Nothing of it is or will be in the store.
-                    ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Denied => reign.attempts.under_way = None,
+                    ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Denied => {
+                        let attempt = reign.attempts.under_way.take();
+                        // A member that rewrites its record again and again must not keep its leader from renewing.
+                        reign.renew_alone = attempt.is_some_and(|attempt| attempt.sync.is_some());
+                    }
                     _ => reign.attempts.unanswered(),
                 }
                 reign.next_renewal = self.now + super::calls::STORE_RETRY.min(self.config.timing.renew_interval);
@@ -247,6 +258,8 @@ impl Machine {
                 if recorded {
                     reign.sync_step = SyncStep::Loosening;
                     self.sync_recorded();
+                } else if std::mem::take(&mut reign.renew_alone) {
+                    reign.next_renewal = now;
                 }
                 self.feed_watchdog();
             }

@@ -178,10 +178,21 @@ impl Machine {
         }
     }
 
+    /// Whether an operator's wish to resume is still to be carried out.
+    pub(super) fn resume_is_wished(&self) -> bool {
+        self.view.request.as_ref().is_some_and(|seen| {
+            let request = &seen.record;
+            request.kind == RequestKind::Resume
+                && request.outcome == RequestOutcome::Pending
+                && !self.answered.contains(&request.id)
+        })
+    }
+
     fn set_paused(&mut self, paused: bool) {
         if self.reign.as_ref().is_some_and(|reign| reign.paused && !paused) && !self.watchdog_is_bounded() {
-            // Before leadership has an end again, whatever guards this node must know one (protocol rule 5).
-            self.bound_watchdog();
+            // Before leadership has an end again, whatever guards this node must know one (protocol rule 5). While the wish is open, it is
+            // told one whenever it is told anything.
+            self.feed_watchdog();
             return;
         }
         let now = self.now;

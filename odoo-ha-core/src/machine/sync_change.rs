@@ -16,6 +16,8 @@ use crate::event::EventKind;
 use crate::member::{DataId, MemberId};
 use crate::policy::SyncMode;
 use crate::records::{ElectionRule, SyncRecord};
+use crate::store::{Guard, Key};
+use crate::term::Term;
 
 /// Longest first try of a barrier; it doubles with each failure, up to the limit: a checkpoint may take long on a busy machine, and
 /// commits wait meanwhile only for a standby that streams.
@@ -145,15 +147,59 @@ impl Machine {
             return None;
         }
         self.streaming_standbys().into_iter().filter(|member| !sync.names.contains_key(member)).find_map(|member| {
-            let record = &self.view.members.get(&member)?.record;
-            let wanted = !record.leaving
-                && !record.tags.nosync
-                && !record.tags.nofailover
-                && record.system_id == self.view.cluster.as_ref().map(|seen| seen.record.system_id)
-                && record.data_term == reign.term;
-            wanted.then_some(())?;
-            record.data.clone().map(|data| (member, data))
+            let data = self.copy_to_count_on(&member, reign.term)?.clone();
+            Some((member, data))
         })
+    }
+
+    /// The copy of a member that may be named, by what it says of itself.
+    fn copy_to_count_on(&self, member: &MemberId, term: Term) -> Option<&DataId> {
+        let record = &self.view.members.get(member)?.record;
+        let wanted = !record.leaving
+            && !record.tags.nosync
+            && !record.tags.nofailover
+            && record.system_id == self.view.cluster.as_ref().map(|seen| seen.record.system_id)
+            && record.data_term == term;
+        record.data.as_ref().filter(|_| wanted)
+    }
+
+    /// The members that the next version of the sync record names anew.
+    fn new_names(&self) -> Vec<(MemberId, DataId)> {
+        let Some(SyncStep::Recording { draft }) = self.reign.as_ref().map(|reign| &reign.sync_step) else {
+            return Vec::new();
+        };
+        let named = self.view.sync.as_ref().map(|seen| &seen.record.names);
+        let is_new = |member: &MemberId, data: &DataId| named.and_then(|names| names.get(member)) != Some(data);
+        let names = draft.names.iter().filter(|(member, data)| is_new(member, data));
+        names.map(|(member, data)| (member.clone(), data.clone())).collect()
+    }
+
+    /// A member that says meanwhile that it leaves, or has another copy, is not named any more. The database may wait for it by now: that the
+    /// record goes without it is confirmed before the database is told.
+    pub(super) fn name_only_the_fit(&mut self) {
+        let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };
+        let unfit: Vec<MemberId> = self
+            .new_names()
+            .into_iter()
+            .filter(|(member, data)| self.copy_to_count_on(member, term) != Some(data))
+            .map(|(member, _)| member)
+            .collect();
+        if let Some(SyncStep::Recording { draft }) = self.reign.as_mut().map(|reign| &mut reign.sync_step)
+            && !unfit.is_empty()
+        {
+            let names = draft.names.iter().filter(|(member, _)| !unfit.contains(member));
+            *draft = draft.with_names(names.map(|(member, data)| (member.clone(), data.clone())).collect());
+        }
+    }
+
+    /// A member is named only as it was when that was decided: with this copy, and not about to discard it. It discards nothing before its own record
+    /// says so and a later read shows that it is not named (protocol rule 30). So one of the two writes is first, and the other sees it.
+    pub(super) fn guards_of_new_names(&self) -> Vec<Guard> {
+        let version = |member: &MemberId| self.view.members.get(member).map(|seen| seen.version);
+        self.new_names()
+            .iter()
+            .filter_map(|(member, _)| Some(Guard::Version(Key::member(member), version(member)?)))
+            .collect()
     }
 
     /// Tells the database to wait for more, behind the barrier.

@@ -69,13 +69,16 @@ impl Machine {
 
     /// Keeps a slot for every other member, so that what they need is still there when they come back.
     pub(super) fn keep_slots(&mut self) {
-        let members = self.view.others(&self.config.me);
         let runs = self
             .database
             .as_ref()
             .is_some_and(|database| matches!(database.state, DatabaseState::Primary | DatabaseState::Standby));
         let busy = self.running.is_some() || self.upkeep.slots_again_at > self.now;
-        if runs && !busy && self.upkeep.slots.as_ref() != Some(&members) {
+        if !runs || busy {
+            return;
+        }
+        let members = self.view.others(&self.config.me);
+        if self.upkeep.slots.as_ref() != Some(&members) {
             self.order(DatabaseOrder::KeepSlots(members), TIMEOUT);
         }
     }

@@ -131,7 +131,7 @@ impl View {
         places: &mut BTreeMap<MemberId, Seen<R>>,
         who: impl FnOnce(&R) -> &MemberId,
     ) -> Option<String> {
-        let member = match MemberId::new(name) {
+        let member = match name.parse::<MemberId>() {
             Ok(member) => member,
             Err(error) => return Some(error.chain()),
         };
@@ -148,6 +148,9 @@ impl View {
 
     /// What makes the records that decide about leadership unusable, if something does.
     pub(super) fn unusable(&self) -> Option<&str> {
+        if self.broken.is_empty() {
+            return None;
+        }
         [Key::leader(), Key::sync(), Key::cluster(), Key::history()]
             .iter()
             .find_map(|key| self.broken.get(key))

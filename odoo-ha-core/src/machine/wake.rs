@@ -11,6 +11,26 @@ use crate::time::Moment;
 /// It never sleeps longer than this: what no timer foresaw is found by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
+/// The earliest of the moments that lie ahead.
+struct Earliest {
+    after: Moment,
+    at: Option<Moment>,
+}
+
+impl Earliest {
+    fn push(&mut self, at: Moment) {
+        if at > self.after && self.at.is_none_or(|earliest| at < earliest) {
+            self.at = Some(at);
+        }
+    }
+}
+
+impl Extend<Moment> for Earliest {
+    fn extend<I: IntoIterator<Item = Moment>>(&mut self, moments: I) {
+        moments.into_iter().for_each(|at| self.push(at));
+    }
+}
+
 impl Machine {
     /// When to hand it the time again, at the latest. `None` only when it has stopped.
     pub fn poll_timeout(&self) -> Option<Moment> {
@@ -21,7 +41,8 @@ impl Machine {
             return Some(self.now);
         }
         let timing = &self.config.timing;
-        let mut wakes: Vec<Moment> = vec![self.now + LONGEST_SLEEP, self.follow_again_at, self.hold_off_until];
+        let mut wakes = Earliest { after: self.now, at: None };
+        wakes.extend([self.now + LONGEST_SLEEP, self.follow_again_at, self.hold_off_until]);
         wakes.extend(self.faces.wake_at());
         wakes.push(self.upkeep.slots_again_at);
         wakes.extend(self.read_again_at);
@@ -49,8 +70,7 @@ impl Machine {
         if let State::GivingUp(_) | State::HandingOver(_) | State::Voting { .. } = &self.state {
             wakes.push(self.now + Duration::from_millis(50));
         }
-        wakes.retain(|at| *at > self.now);
-        wakes.into_iter().min()
+        wakes.at
     }
 
     /// Until when this member believes to lead; `None` when it does not. [`Moment::MAX`] while paused.

@@ -21,7 +21,7 @@ pub struct Feed {
     pub deadline: Option<Moment>,
 }
 
-/// Outlives the agent and makes the node harmless (database stopped, address dropped) **before** the deadline of the last
+/// Outlives the agent and makes the node harmless (address dropped, services and database stopped) **before** the deadline of the last
 /// feed, unless it is fed again or disarmed. It never goes past a deadline, and once it has acted it feeds on nothing
 /// until it is armed anew.
 #[async_trait]

@@ -1,6 +1,6 @@
 //! An agent and, started a second time, its guard, for the tests of the guard: does what its standard input says, a line at a time.
 //!
-//! Arguments: data directory, runtime directory, `kill` or `spare` (the agent), the command that drops the address if any.
+//! Arguments: data directory, runtime directory, `kill` or `spare` (the agent), the command that drops the address, and stops services too, if any.
 //! Answers are lines that begin with `ok` or the error's kind; `lost` comes unasked.
 #![expect(
     clippy::unwrap_used,
@@ -23,12 +23,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 fn main() {
     guard::run_if_guard();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [data_dir, runtime_dir, agent, drop_address @ ..] = arguments.as_slice() else {
+    let [data_dir, runtime_dir, agent, command @ ..] = arguments.as_slice() else {
         panic!("usage: guard_agent DATA_DIR RUNTIME_DIR kill|spare [DROP_ADDRESS ...]");
     };
     let mut config = GuardConfig::new(data_dir).runtime_dir(runtime_dir).kill_agent(agent == "kill");
-    if !drop_address.is_empty() {
-        config = config.drop_address(drop_address);
+    if !command.is_empty() {
+        config = config.drop_address(command).stop_services(command);
     }
     let watchdog = Arc::new(config.build().expect("the test's configuration is right"));
     let runtime =

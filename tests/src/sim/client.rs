@@ -27,6 +27,16 @@ pub(super) struct Clients {
     visible: BTreeMap<MemberId, usize>,
 }
 
+/// What becomes of an append.
+enum Fate {
+    /// It is not known yet.
+    Waits,
+    /// Its client hears that it is saved.
+    Saved,
+    /// The session ended before that.
+    Ended,
+}
+
 impl World {
     /// Databases acknowledge what may be acknowledged.
     pub(super) fn acknowledge(&mut self) {
@@ -39,52 +49,61 @@ impl World {
         }
         self.note_what_is_visible();
         let reachable = self.through_address();
-        for (on, index, id) in std::mem::take(&mut self.pending) {
-            let database = &self.node(&on).database;
-            if database.state != DatabaseState::Primary || database.hung {
-                if database.hung {
-                    self.pending.push((on, index, id));
-                }
-                continue;
+        // Taken out meanwhile, since what is acknowledged changes the world.
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|(on, index, id)| match self.fate(on, *index) {
+            Fate::Waits => true,
+            Fate::Ended => false,
+            Fate::Saved => {
+                self.acknowledge_one(on, *index, *id, kept, reachable.as_ref());
+                false
             }
-            let enough = database.hasty || self.may_acknowledge(&on, index);
-            if !enough {
-                self.pending.push((on, index, id));
-                continue;
-            }
-            if kept {
-                self.promised.insert(id);
-            }
-            self.acknowledged.insert(id);
-            self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
-            self.last_acknowledged = self.now;
-            if let Some(visible) = self.clients.visible.get_mut(&on) {
-                *visible = (*visible).max(index + 1);
-            }
-            // Only whom the address still leads there hears of it.
-            if let Some(waiting) = self.clients.waiting.iter_mut().find(|w| w.as_ref().is_some_and(|(_, of)| *of == id))
-            {
-                *waiting = None;
-                if reachable.as_ref() == Some(&on) {
-                    self.history.acknowledged(id, kept);
-                } else {
-                    self.history.unknown();
-                }
-            }
-            self.facts.push(Fact::Acknowledged { on, index, id });
-        }
+        });
+        self.pending = pending;
         if self.writing {
             self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
         }
+    }
+
+    /// What becomes of an append now.
+    fn fate(&self, on: &MemberId, index: usize) -> Fate {
+        let database = &self.node(on).database;
+        match database.state {
+            _ if database.hung => Fate::Waits,
+            DatabaseState::Primary if database.hasty || self.may_acknowledge(on, index) => Fate::Saved,
+            DatabaseState::Primary => Fate::Waits,
+            _ => Fate::Ended,
+        }
+    }
+
+    /// A database tells a client that its record is saved.
+    fn acknowledge_one(&mut self, on: &MemberId, index: usize, id: u64, kept: bool, reachable: Option<&MemberId>) {
+        if kept {
+            self.promised.insert(id);
+        }
+        self.acknowledged.insert(id);
+        self.longest_gap = self.longest_gap.max(self.now - self.last_acknowledged);
+        self.last_acknowledged = self.now;
+        if let Some(visible) = self.clients.visible.get_mut(on) {
+            *visible = (*visible).max(index + 1);
+        }
+        // Only whom the address still leads there hears of it.
+        if let Some(waiting) = self.clients.waiting.iter_mut().find(|w| w.as_ref().is_some_and(|(_, of)| *of == id)) {
+            *waiting = None;
+            if reachable == Some(on) {
+                self.history.acknowledged(id, kept);
+            } else {
+                self.history.unknown();
+            }
+        }
+        self.facts.push(Fact::Acknowledged { on: on.clone(), index, id });
     }
 
     /// Of a database that became primary all that it recovered can be read, acknowledged or not.
     fn note_what_is_visible(&mut self) {
         for (name, node) in &self.nodes {
             if node.database.state == DatabaseState::Primary {
-                if !self.clients.visible.contains_key(name) {
-                    self.clients.visible.insert(name.clone(), node.database.log.len());
-                }
+                self.clients.visible.entry(name.clone()).or_insert(node.database.log.len());
             } else {
                 self.clients.visible.remove(name);
             }
@@ -99,7 +118,6 @@ impl World {
 
     /// The clients write and read wherever the address leads; and an application on each node may write to its own database.
     pub(super) fn write(&mut self) {
-        self.note_what_is_visible();
         let reachable = self.through_address();
         self.give_up_waiting(reachable.as_ref());
         let takes = |world: &Self, name: &MemberId| {
@@ -120,15 +138,14 @@ impl World {
         if !self.direct_writers {
             return;
         }
-        let names: Vec<MemberId> =
-            self.nodes.keys().filter(|name| Some(*name) != reachable.as_ref()).cloned().collect();
-        for name in names {
-            let waits = self.pending.iter().filter(|(on, _, _)| *on == name).count();
-            if takes(self, &name) && waits < CLIENTS {
-                let id = self.append(&name);
+        let names = self.take_names();
+        for name in names.iter().filter(|name| Some(*name) != reachable.as_ref()) {
+            if takes(self, name) && self.pending.iter().filter(|(on, _, _)| on == name).count() < CLIENTS {
+                let id = self.append(name);
                 self.history.invoked(id);
             }
         }
+        self.put_names(names);
     }
 
     /// A session ends with its database, and when the address answers from another node.

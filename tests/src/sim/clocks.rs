@@ -8,7 +8,7 @@ use odoo_ha_core::time::Moment;
 use super::World;
 
 /// One part in a million.
-const PART: i128 = 1_000_000;
+const PART: u64 = 1_000_000;
 
 /// What a clock shows from a moment of the world on.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +30,17 @@ impl Default for Clock {
     }
 }
 
-fn scaled(time: Duration, by: i128, over: i128) -> Duration {
-    let nanos = time.as_nanos() as i128 * by / over;
-    Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+fn scaled(time: Duration, by: u64, over: u64) -> Duration {
+    // Half the width is enough for some hours, and divided many times faster.
+    let quick = u64::try_from(time.as_nanos()).ok().and_then(|nanos| nanos.checked_mul(by));
+    let nanos =
+        quick.map_or_else(|| time.as_nanos() * u128::from(by) / u128::from(over), |nanos| u128::from(nanos / over));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// By how many millionths of the truth a clock runs that is so many fast: none while it stands.
+fn rate(ppm: i64) -> u64 {
+    PART.saturating_add_signed(ppm)
 }
 
 impl Clock {
@@ -56,7 +64,7 @@ impl Clock {
         if stretch.ppm == 0 {
             return Moment::from_origin(stretch.shows + passed);
         }
-        Moment::from_origin(stretch.shows + scaled(passed, PART + i128::from(stretch.ppm), PART))
+        Moment::from_origin(stretch.shows + scaled(passed, rate(stretch.ppm), PART))
     }
 
     /// When it will show this, if it goes on as it does; never, while it stands.
@@ -67,9 +75,7 @@ impl Clock {
             0 => Some(stretch.from.saturating_add(left)),
             Self::STANDS => left.is_zero().then_some(stretch.from),
             // Rounded up: at that moment it shows no less.
-            ppm => {
-                Some(stretch.from.saturating_add(scaled(left, PART, PART + i128::from(ppm))) + Duration::from_micros(1))
-            }
+            ppm => Some(stretch.from.saturating_add(scaled(left, PART, rate(ppm))) + Duration::from_micros(1)),
         }
     }
 
@@ -103,7 +109,8 @@ impl World {
         let slowest = awake().map(|node| node.clock.ppm()).min().unwrap_or(0);
         self.nodes.values().any(|node| {
             let timing = &node.config.timing;
-            let margin = timing.clock_margin.as_nanos() as i128 * PART / timing.ttl.as_nanos().max(1) as i128;
+            let margin =
+                timing.clock_margin.as_nanos() as i128 * i128::from(PART) / timing.ttl.as_nanos().max(1) as i128;
             i128::from(fastest - slowest) > margin
         })
     }

@@ -402,8 +402,9 @@ impl World {
         if self.node(name).asleep.is_some() {
             self.wake_machine(name);
         }
-        let node = self.node_mut(name);
-        node.mend();
+        self.node_mut(name).mend();
+        self.show_watch(name);
+        let node = self.node(name);
         let left = node.machine.as_ref().is_none_or(|machine| machine.state() == StateName::Stopped);
         if left && !leaves {
             self.start_agent(name);

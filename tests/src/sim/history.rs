@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Ids;
+
 /// A client was told that its record is saved, and a later read lacks it.
 pub const READS_HAVE_WHAT_WAS_ACKNOWLEDGED: &str = "reads_have_what_was_acknowledged";
 /// What one read showed, a later one lacks.
@@ -29,7 +31,7 @@ pub struct History {
     /// By the record's number.
     marks: Vec<u8>,
     /// What must be in the next read and was not in the last.
-    missing: BTreeSet<u64>,
+    missing: Ids,
     /// The last read.
     last: Vec<(u32, u64)>,
     /// How often somebody read.
@@ -104,7 +106,7 @@ impl History {
             let mark = self.mark(*id);
             let (invoked, seen) = (*mark & INVOKED != 0, *mark & SEEN != 0);
             *mark |= if kept { SEEN | KEPT } else { SEEN };
-            self.missing.remove(id);
+            self.missing.remove(*id);
             if !invoked {
                 broken = broken.or_else(|| Some((READS_INVENT_NOTHING, format!("{id} is read, which nobody wrote"))));
             }

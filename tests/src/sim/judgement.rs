@@ -1,6 +1,5 @@
 //! What is lost, and the story for a person.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::World;
@@ -9,8 +8,7 @@ impl World {
     /// How many acknowledged writes the leader lacks.
     pub fn lost(&self) -> usize {
         let Some(leader) = self.leader() else { return self.acknowledged.len() };
-        let has: BTreeSet<u64> = self.node(&leader).database.log.iter().map(|(_, id)| *id).collect();
-        self.acknowledged.difference(&has).count()
+        self.acknowledged.without_log(&self.node(&leader).database.log).len()
     }
 
     /// Fails the test when something was that must never be.

@@ -19,11 +19,11 @@ impl World {
     }
 
     pub(super) fn watch_dogs(&mut self) {
-        let names = self.take_names();
-        for name in &names {
-            self.watch_dog(name);
+        let unfed = self.nodes.iter().filter(|(_, node)| node.is_unfed(self.now));
+        let unfed: Vec<MemberId> = unfed.map(|(name, _)| name.clone()).collect();
+        for name in unfed {
+            self.watch_dog(&name);
         }
-        self.put_names(names);
         if self.restarts.is_empty() {
             return;
         }
@@ -40,20 +40,17 @@ impl World {
 
     /// A node's watchdog acts when nobody fed it in time.
     pub(super) fn watch_dog(&mut self, name: &MemberId) {
-        let node = self.node(name);
-        let acts_before = node.config.watchdog.unwrap_or_default();
-        if let Some((Some(deadline), fed_by)) = node.watchdog
-            && node.asleep.is_none()
-            && deadline <= self.moment(name).since_origin() + acts_before
-        {
-            self.node_mut(name).watchdog = None;
-            if self.node(name).incarnation == fed_by {
-                self.kill_agent(name);
-            }
-            self.kill_database(name);
-            if let Some(wait) = self.supervised {
-                self.restarts.insert(name.clone(), self.now + wait);
-            }
+        let now = self.now;
+        let node = self.node_mut(name);
+        let Some((_, fed_by)) = node.watchdog.filter(|_| node.is_unfed(now)) else { return };
+        node.watchdog = None;
+        if node.incarnation == fed_by {
+            self.kill_agent(name);
+        }
+        self.stop_services_and_files(name);
+        self.kill_database(name);
+        if let Some(wait) = self.supervised {
+            self.restarts.insert(name.clone(), now + wait);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 
-use super::World;
+use super::{Dice, Node, World};
 
 /// One direction between two nodes.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,15 @@ pub struct Link {
     pub delay: Duration,
     /// Of a thousand messages so many are lost and arrive with the next retransmission.
     pub loss: u16,
+}
+
+impl Link {
+    /// How long the next message takes, a retransmission included.
+    pub(super) fn transit(&self, dice: &mut Dice) -> Duration {
+        const RETRANSMISSION: Duration = Duration::from_millis(200);
+        let lost = self.loss > 0 && dice.below(1000) < u64::from(self.loss);
+        if lost { self.delay + RETRANSMISSION } else { self.delay }
+    }
 }
 
 /// All links between nodes.
@@ -76,19 +85,12 @@ impl World {
 
     /// Whether what one node sends reaches the other: the link is there, and neither is cut off, dead or asleep.
     pub fn reaches(&self, from: &MemberId, to: &MemberId) -> bool {
-        let is_there = |name| self.nodes.get(name).is_some_and(|node| !node.cut_from_peers && node.asleep.is_none());
+        let is_there = |name| self.nodes.get(name).is_some_and(Node::is_there);
         is_there(from) && is_there(to) && !self.network.link(from, to).cut
     }
 
     /// Whether two nodes can talk with one another.
     pub fn talk(&self, one: &MemberId, other: &MemberId) -> bool {
         self.reaches(one, other) && self.reaches(other, one)
-    }
-
-    /// How long the next message takes, a retransmission included.
-    pub(super) fn transit(&mut self, from: &MemberId, to: &MemberId) -> Duration {
-        const RETRANSMISSION: Duration = Duration::from_millis(200);
-        let Link { delay, loss, .. } = *self.network.link(from, to);
-        if loss > 0 && self.chance(1000) < u64::from(loss) { delay + RETRANSMISSION } else { delay }
     }
 }

@@ -92,6 +92,8 @@ pub struct Node {
     pub(super) watching: bool,
     /// What changed since a read that has not been answered yet: a watch begins with its answer, and from its revision on.
     pub(super) missed: Option<Vec<(Revision, Vec<Change>)>>,
+    /// What a stalled watch holds back, in order.
+    pub(super) late: Vec<(Revision, Vec<Change>)>,
     pub(super) receiver: Option<Receiver>,
     pub(super) senders: BTreeMap<MemberId, Sender>,
 }
@@ -141,9 +143,22 @@ impl Node {
             barrier: None,
             watching: false,
             missed: None,
+            late: Vec::new(),
             receiver: None,
             senders: BTreeMap::new(),
         }
+    }
+
+    /// Its watchdog was not fed in time.
+    pub(super) fn is_unfed(&self, now: Duration) -> bool {
+        let Some((Some(deadline), _)) = self.watchdog else { return false };
+        let acts_before = self.config.watchdog.unwrap_or_default();
+        self.asleep.is_none() && deadline <= self.clock.shows(now).since_origin() + acts_before
+    }
+
+    /// Whether what its database sends and what is sent to it travels at all.
+    pub(super) fn is_there(&self) -> bool {
+        !self.cut_from_peers && self.asleep.is_none()
     }
 
     /// Whatever is wrong with it in itself is mended; what is dead stays dead, what sleeps sleeps on.

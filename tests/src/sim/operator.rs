@@ -191,6 +191,7 @@ impl World {
         if let Some(holder) = holder.filter(|holder| holder != target && self.nodes.contains_key(holder)) {
             self.note(|| format!("the host of {holder} is switched off first, because the cluster is paused"));
             self.kill_agent(&holder);
+            self.stop_services_and_files(&holder);
             self.kill_database(&holder);
         }
     }

@@ -81,6 +81,9 @@ impl World {
             }
             DatabaseOrder::Bootstrap(order) => self.bootstrap(name, order),
             DatabaseOrder::StartPrimary(order) => self.start_primary(name, order),
+            DatabaseOrder::Checkpoint if !self.node(name).database.state.runs() => {
+                refused(ErrorKind::Unavailable, "the connection to the database is gone")
+            }
             DatabaseOrder::Checkpoint | DatabaseOrder::KeepSlots(_) => done(DatabaseAnswer::Done),
             DatabaseOrder::Stop(mode) => self.stop_database(name, *mode, sent),
             DatabaseOrder::Freeze => self.freeze_database(name, sent, half),

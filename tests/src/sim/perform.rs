@@ -7,10 +7,10 @@ use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::MemberId;
 
-use super::World;
 use super::orders::Progress;
 use super::store_calls::unanswered;
 use super::world::Happening;
+use super::{Node, World};
 
 type Outcome = Result<Answer, Failure>;
 
@@ -45,16 +45,17 @@ impl World {
     }
 
     /// How much of that depends on the disk.
-    fn slowed(&self, name: &MemberId, action: &Action, wait: Duration) -> Duration {
-        let slow = self.node(name).disk.slow;
+    fn slowed(node: &Node, action: &Action, wait: Duration) -> Duration {
+        let slow = node.disk.slow;
         if slow > 1 && matches!(action.order, Order::Remember(_) | Order::Database(_)) { wait * slow } else { wait }
     }
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
-        let mut wait = self.latency(&action);
-        wait = self.slowed(name, &action, wait) + self.service_takes(name, &action);
-        let slow = self.node(name).slow_store.max(self.store_slow);
+        let wait = self.latency(&action);
+        let node = self.node(name);
+        let mut wait = Self::slowed(node, &action, wait) + node.service_takes(&action);
+        let slow = node.slow_store.max(self.store_slow);
         if let Order::Database(order) = &action.order
             && *order != DatabaseOrder::Observe
         {

@@ -181,8 +181,15 @@ impl<'a> Life<'a> {
     fn help(&mut self, round: u32, dice: &mut Dice) {
         let Some(world) = &mut self.world else { return };
         let Some(record) = world.store.leader_record().filter(|record| record.paused) else { return };
-        let others: Vec<MemberId> =
+        let mut others: Vec<MemberId> =
             world.present().into_iter().filter(|name| record.holder.as_ref() != Some(name)).collect();
+        // A refusal says who is needed: one of those is asked for.
+        let counted = |name: &MemberId| {
+            world.store.sync_record().is_some_and(|sync| sync.leader == *name || sync.names.contains_key(name))
+        };
+        if others.iter().any(counted) {
+            others.retain(counted);
+        }
         let Some(whom) = dice.pick(&others).cloned() else { return };
         let wish = if round.is_multiple_of(2) { Wish::Resume(whom) } else { Wish::Failover(whom.clone(), whom, false) };
         world.note(|| wish.to_string());

@@ -7,7 +7,7 @@ use odoo_ha_core::machine::{Action, Answer, Order};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
-use super::World;
+use super::{Node, World};
 
 /// What serves users on one node. It lives on when the agent dies.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,15 @@ pub struct Filestore {
     pub unanswered: bool,
 }
 
+impl World {
+    /// What runs beside the agent ends: its watchdog, or whoever switches the machine off, sees to it.
+    pub(super) fn stop_services_and_files(&mut self, name: &MemberId) {
+        let node = self.node_mut(name);
+        node.services.running = None;
+        node.filestore.role = FilesRole::Rest;
+    }
+}
+
 impl Services {
     pub(super) fn mend(&mut self) {
         *self = Self { running: self.running, newest: self.newest, ..Self::default() };
@@ -65,17 +74,18 @@ impl Filestore {
     }
 }
 
-impl World {
+impl Node {
     /// How much longer this takes than usual.
-    pub(super) fn service_takes(&self, name: &MemberId, action: &Action) -> Duration {
-        let node = self.node(name);
+    pub(super) fn service_takes(&self, action: &Action) -> Duration {
         match action.order {
-            Order::StartServices { .. } | Order::StopServices => node.services.slow,
-            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => node.filestore.slow,
+            Order::StartServices { .. } | Order::StopServices => self.services.slow,
+            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => self.filestore.slow,
             _ => Duration::ZERO,
         }
     }
+}
 
+impl World {
     /// Does what is wanted of services and files.
     pub(super) fn service_order(&mut self, name: &MemberId, order: &Order) -> Result<Answer, Failure> {
         let failed = |kind, text: &str| Err(Failure::new(kind, text));

@@ -1,6 +1,6 @@
 //! The world: whom it has, what is on its way, and how time passes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
@@ -16,7 +16,7 @@ use odoo_ha_core::time::Moment;
 use super::client::Clients;
 use super::fact::Fact;
 use super::judge::Judge;
-use super::{Answerless, History, Network, Node, Records, Store, Violation};
+use super::{Answerless, Dice, History, Ids, Network, Node, Records, Store, Violation};
 
 /// What is on its way.
 pub(super) enum Happening {
@@ -28,6 +28,8 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
+    /// A watch that showed nothing for a while goes on.
+    WatchMoves(MemberId),
 }
 
 /// The world.
@@ -39,9 +41,9 @@ pub struct World {
     /// The members.
     pub nodes: BTreeMap<MemberId, Node>,
     /// What the client was told is saved.
-    pub acknowledged: BTreeSet<u64>,
+    pub acknowledged: Ids,
     /// Those of them that no failover may lose: acknowledged while the sync record said synchronous, and it never said otherwise since.
-    pub promised: BTreeSet<u64>,
+    pub promised: Ids,
     /// When it was last told so.
     pub last_acknowledged: Duration,
     /// The longest time without, since [`World::measure`].
@@ -63,6 +65,8 @@ pub struct World {
     pub(super) clients: Clients,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
+    /// Until when each member believes to lead, in the order of the nodes, at the last look.
+    pub(super) beliefs: Vec<Option<Moment>>,
     /// The last term that was taken by force, and what is lost by it accepted.
     pub(super) loss_accepted: Option<Term>,
     /// The network between the nodes.
@@ -80,7 +84,7 @@ pub struct World {
     /// Boxed, since a tree moves what it holds.
     pub(super) queue: BTreeMap<(Duration, u64), Box<Happening>>,
     pub(super) order: u64,
-    pub(super) seed: u64,
+    pub(super) dice: Dice,
     pub(super) next_id: u64,
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
@@ -122,8 +126,8 @@ impl World {
             now: BEGIN,
             store: Store::default(),
             nodes: BTreeMap::new(),
-            acknowledged: BTreeSet::new(),
-            promised: BTreeSet::new(),
+            acknowledged: Ids::default(),
+            promised: Ids::default(),
             last_acknowledged: BEGIN,
             longest_gap: Duration::ZERO,
             writing: true,
@@ -133,6 +137,7 @@ impl World {
             clients: Clients::default(),
             facts: Vec::new(),
             judge: Judge::new(),
+            beliefs: Vec::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
             events: Vec::new(),
@@ -148,7 +153,7 @@ impl World {
             next_internal: 0,
             queue: BTreeMap::new(),
             order: 0,
-            seed,
+            dice: Dice::new(seed),
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
@@ -214,11 +219,7 @@ impl World {
 
     /// The next number by chance.
     pub fn chance(&mut self, below: u64) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % below.max(1)
+        self.dice.below(below)
     }
 
     /// Now, by a node's own clock.
@@ -272,6 +273,7 @@ impl World {
         (node.running, node.begun, node.barrier) = (None, None, None);
         node.watching = false;
         node.missed = None;
+        node.late.clear();
         node.waiting.clear();
         // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
         let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
@@ -393,17 +395,15 @@ impl World {
         if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
             return false;
         }
+        let may_be_left_out = |node: &Node| asynchronous || node.config.tags.nosync || node.config.tags.nofailover;
+        let others = || self.nodes.iter().filter(|(name, node)| **name != leader && !node.gone);
+        if !others().all(|(name, node)| may_be_left_out(node) || record.names.contains_key(name)) {
+            return false;
+        }
+        // A status is a copy of much: asked for last.
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
-        self.nodes.iter().all(|(name, node)| {
-            let says = status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
-            *name == leader
-                || node.gone
-                || (says
-                    && (asynchronous
-                        || node.config.tags.nosync
-                        || node.config.tags.nofailover
-                        || record.names.contains_key(name)))
-        })
+        let says = |name| status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
+        others().all(|(name, _)| says(name))
     }
 
     /// Begins to measure the longest time without an acknowledged write.
@@ -461,7 +461,7 @@ impl World {
                     return true;
                 }
             }
-            let next = self.queue.keys().next().copied();
+            let next = self.queue.first_key_value().map(|(key, _)| *key);
             let wake = self.wakes.values().min().copied();
             let queued = next.map_or(tick, |(at, _)| at);
             let at = tick.min(queued).min(wake.unwrap_or(tick));
@@ -474,8 +474,8 @@ impl World {
                 self.tick();
                 tick += TICK;
                 self.next_tick = Some(tick);
-            } else if let Some(key) = next.filter(|(queued, _)| *queued <= at) {
-                if let Some(happening) = self.queue.remove(&key) {
+            } else if next.is_some_and(|(queued, _)| queued <= at) {
+                if let Some((_, happening)) = self.queue.pop_first() {
                     self.happen(*happening);
                 }
             } else {
@@ -492,7 +492,8 @@ impl World {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Input(name, incarnation, input) => {
-                if self.node(&name).incarnation == incarnation && self.node(&name).machine.is_some() {
+                let node = self.node(&name);
+                if node.incarnation == incarnation && node.machine.is_some() {
                     let begins = matches!(&input, Input::Finished { result: Ok(Answer::Snapshot(_)), .. });
                     self.hand(&name, input);
                     if begins {
@@ -515,17 +516,31 @@ impl World {
                 }
             }
             Happening::Watch(name, revision, changes) => {
-                let stalled = self.node(&name).watch_stalled_until;
-                if stalled > self.now {
-                    self.after(stalled - self.now, Happening::Watch(name, revision, changes));
-                } else if self.node(&name).cut_from_store || self.node(&name).store_link.answers_lost {
-                    self.node_mut(&name).watching = false;
-                    self.hand(&name, Input::WatchLost);
-                } else if self.node(&name).watching {
-                    self.hand(&name, Input::Changed { revision, changes });
-                } else if let Some(missed) = &mut self.node_mut(&name).missed {
-                    missed.push((revision, changes));
-                }
+                self.node_mut(&name).late.push((revision, changes));
+                self.show_watch(&name);
+            }
+            Happening::WatchMoves(name) => self.show_watch(&name),
+        }
+    }
+
+    /// Shows a member what its watch holds back, in order, unless it is stalled.
+    pub(super) fn show_watch(&mut self, name: &MemberId) {
+        let now = self.now;
+        let node = self.node_mut(name);
+        if node.watch_stalled_until > now {
+            let wait = node.watch_stalled_until - now;
+            self.after(wait, Happening::WatchMoves(name.clone()));
+            return;
+        }
+        for (revision, changes) in std::mem::take(&mut node.late) {
+            let node = self.node_mut(name);
+            if node.cut_from_store || node.store_link.answers_lost {
+                node.watching = false;
+                self.hand(name, Input::WatchLost);
+            } else if node.watching {
+                self.hand(name, Input::Changed { revision, changes });
+            } else if let Some(missed) = &mut node.missed {
+                missed.push((revision, changes));
             }
         }
     }
@@ -541,7 +556,7 @@ impl World {
 
     /// Hands an input to a machine and does what it wants.
     pub(super) fn hand(&mut self, name: &MemberId, input: Input) {
-        let now = self.moment(name);
+        let now = self.now;
         let node = self.node_mut(name);
         if node.frozen {
             if !matches!(input, Input::Time) {
@@ -550,7 +565,7 @@ impl World {
             return;
         }
         let Some(machine) = &mut node.machine else { return };
-        machine.handle(now, input);
+        machine.handle(node.clock.shows(now), input);
         self.drain(name);
     }
 

@@ -312,8 +312,10 @@ fn address_is_dropped_before_the_database_stops_and_never_at_its_cost() {
         let gone = instance.gone_at();
         assert!(gone < deadline, "gone at {gone}, the deadline was {deadline}");
         let firing = acted(&instance, "with an address to drop");
-        let said = firing.drop_address.expect("there is a command");
-        assert!(said.contains(outcome), "{said}");
+        for said in [firing.drop_address, firing.stop_services] {
+            let said = said.expect("there is a command");
+            assert!(said.contains(outcome), "{said}");
+        }
     }
 }
 

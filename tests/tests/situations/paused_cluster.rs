@@ -5,7 +5,7 @@ use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::sim::World;
 
-use super::{heals, seconds, whole};
+use super::{heals, millis, seconds, whole};
 
 fn ask(world: &mut World, kind: RequestKind) {
     let on = world.nodes.iter().find(|(_, node)| node.machine.is_some()).map(|(name, _)| name.clone());
@@ -30,6 +30,26 @@ fn a_dead_leader_is_not_replaced_until_forced() {
     heals(&mut world);
 }
 
+/// A watchdog is told an end before leadership has one again, however often it is told meanwhile that there is none. (Found by
+/// `simulate --profile harsh --first-seed 100035 --seeds 1 --nodes 3`.)
+#[test]
+fn it_resumes_while_its_watchdog_is_fed_without_a_rest() {
+    for seed in 0..40 {
+        let mut world = World::with(2, seed, |config| {
+            config.watchdog = Some(millis(400));
+            config.timing.renew_interval = millis(50);
+        });
+        world.run_until("a whole cluster", seconds(30), World::whole);
+        ask(&mut world, RequestKind::Pause);
+        let wait = millis(world.chance(100));
+        world.run(wait);
+        ask(&mut world, RequestKind::Resume);
+        let paused = world.store.leader_record().is_none_or(|record| record.paused);
+        assert!(!paused, "seed {seed}\n{}", world.story());
+        heals(&mut world);
+    }
+}
+
 #[test]
 fn a_paused_leader_without_the_store_serves_on() {
     let (mut world, old, _) = whole(2, SyncMode::Synchronous, 2);
@@ -38,7 +58,7 @@ fn a_paused_leader_without_the_store_serves_on() {
     world.node_mut(&old).cut_from_store = true;
     world.run(seconds(30));
     assert_eq!(world.leader().as_ref(), Some(&old), "{}", world.story());
-    assert!(world.longest_gap < super::millis(200));
+    assert!(world.longest_gap < millis(200));
     world.node_mut(&old).cut_from_store = false;
     world.run(seconds(3));
     ask(&mut world, RequestKind::Resume);

@@ -39,6 +39,24 @@ fn a_target_that_dies_is_an_ordinary_takeover() {
     }
 }
 
+/// While the checkpoint before it takes its time, users are still served: what dies then is noticed as at any other time. (Found by
+/// `simulate --profile physics --first-seed 700028 --seeds 1 --nodes 3`.)
+#[test]
+fn a_database_that_dies_during_the_checkpoint_is_replaced_at_once() {
+    for seed in 0..10 {
+        let (mut world, first, others) = whole(2, SyncMode::Synchronous, seed);
+        world.node_mut(&first).disk.slow = 100;
+        world.switchover(&first, Some(&others[0]));
+        world.run(millis(300));
+        world.node_mut(&first).disk.slow = 1;
+        world.kill_database(&first);
+        world.run(millis(200));
+        assert!(!world.node(&first).address, "seed {seed}: the address stays\n{}", world.story());
+        world.run_until("another leads", seconds(2), |world| world.leader().as_ref() == Some(&others[0]));
+        heals(&mut world);
+    }
+}
+
 #[test]
 fn to_nobody_is_refused_and_says_why() {
     let (mut world, first, _) = whole(2, SyncMode::Synchronous, 1);

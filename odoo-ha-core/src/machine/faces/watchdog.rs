@@ -31,7 +31,7 @@ pub(super) struct Dog {
     feeding: Option<(CallId, Option<Moment>)>,
     /// It was to be fed while it was still being armed or fed: once more, then.
     missed: bool,
-    /// The deadline it knows.
+    /// The deadline it knows, or will once it is armed.
     fed: Option<Option<Moment>>,
     again_at: Moment,
     /// Since when it is not armed though it should be.
@@ -142,7 +142,7 @@ impl Machine {
     /// the watchdog hears of it (protocol rules 4 and 5).
     fn watchdog_deadline(&self, reign: &Reign) -> Option<Moment> {
         let ends = reign.harmless_by();
-        if reign.paused {
+        if reign.paused && !self.resume_is_wished() {
             return ends;
         }
         let timing = &self.config.timing;
@@ -171,16 +171,13 @@ impl Machine {
         }
     }
 
-    /// Whether the watchdog knows an end, or there is none to tell.
+    /// Whether the watchdog knows an end and will not forget it, or there is none to tell.
     pub(in crate::machine) fn watchdog_is_bounded(&self) -> bool {
-        self.faces.dog.as_ref().is_none_or(|dog| dog.leash != Leash::Armed || matches!(dog.fed, Some(Some(_))))
-    }
-
-    /// Tells the watchdog an end before leadership has one again.
-    pub(in crate::machine) fn bound_watchdog(&mut self) {
-        let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };
-        let deadline = self.after(self.config.timing.ttl).before(self.config.timing.clock_margin);
-        self.feed(term, Some(deadline));
+        self.faces.dog.as_ref().is_none_or(|dog| {
+            let told = matches!(dog.fed, Some(Some(_)));
+            let unsaid = dog.feeding.is_some_and(|(_, deadline)| deadline.is_none());
+            !matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || (told && !unsaid)
+        })
     }
 
     pub(in crate::machine) fn disarm_watchdog(&mut self) {
@@ -207,7 +204,8 @@ impl Machine {
         let primary = self.database.as_ref().is_none_or(|database| database.state == DatabaseState::Primary);
         if self.reign.is_none() {
             let settled = matches!(self.state, State::Following | State::Voting { .. } | State::Leaving { .. });
-            if settled && !primary {
+            // Services of an earlier life of this agent may still run.
+            if settled && !primary && self.faces.are_down() {
                 self.disarm_watchdog();
             }
         } else if matches!(self.state, State::Leading | State::Promoting | State::Bootstrapping | State::HandingOver(_))

@@ -1,40 +1,21 @@
 //! Users write to the files of one member, and the services run on one member (design rule 1; protocol rules 35 and 42).
 //!
-//! Limits, said so that they are not forgotten. Services that outlive the agent that started them are not judged until they are stopped: the guard stops the
-//! database and drops the address, it knows of no services. Nothing is said while the rates of clocks differ by more than the margin, and of a
-//! frozen agent without a watchdog.
-
-use std::collections::BTreeMap;
+//! Limits, said so that they are not forgotten: nothing is said while the rates of clocks differ by more than the margin, and of a frozen or dead
+//! agent without a watchdog.
 
 use odoo_ha_core::member::MemberId;
 
 use super::super::{FilesRole, Node, World};
 use super::Invariant;
 
-/// In which life of its agent each member began.
-#[derive(Default)]
-pub(super) struct FilesAndServicesOnce {
-    services: BTreeMap<MemberId, u64>,
-    files: BTreeMap<MemberId, u64>,
-}
+/// At most one at a time.
+pub(super) struct FilesAndServicesOnce;
 
-fn two<'a>(
-    world: &'a World,
-    began: &mut BTreeMap<MemberId, u64>,
-    active: impl Fn(&Node) -> bool,
-) -> Option<(&'a MemberId, &'a MemberId)> {
+fn two(world: &World, active: impl Fn(&Node) -> bool) -> Option<(&MemberId, &MemberId)> {
     let mut first = None;
     for (name, node) in &world.nodes {
-        if !active(node) {
-            if !began.is_empty() {
-                began.remove(name);
-            }
-            continue;
-        }
-        let life = *began.entry(name.clone()).or_insert(node.incarnation);
-        let outlived = node.machine.is_none() || life != node.incarnation;
-        let asleep = node.frozen && node.config.watchdog.is_none();
-        if outlived || asleep {
+        let unwatched = (node.frozen || node.machine.is_none()) && node.config.watchdog.is_none();
+        if !active(node) || unwatched {
             continue;
         }
         if let Some(first) = first {
@@ -51,8 +32,8 @@ impl Invariant for FilesAndServicesOnce {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        let services = two(world, &mut self.services, |node| node.services.running.is_some());
-        let files = two(world, &mut self.files, |node| matches!(node.filestore.role, FilesRole::Lead(_)));
+        let services = two(world, |node| node.services.running.is_some());
+        let files = two(world, |node| matches!(node.filestore.role, FilesRole::Lead(_)));
         let (what, (one, other)) =
             services.map(|both| ("services run", both)).or(files.map(|both| ("users write to the files", both)))?;
         world.clocks_honest().then(|| format!("{what} on {one} and {other}"))

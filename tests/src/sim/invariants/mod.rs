@@ -59,7 +59,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(votes_bind::VotesBind::default()),
         Box::new(counted_data_are_kept::CountedDataAreKept),
         Box::new(address_is_safe::AddressIsSafe::default()),
-        Box::new(files_and_services_once::FilesAndServicesOnce::default()),
+        Box::new(files_and_services_once::FilesAndServicesOnce),
         Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
     ]
 }

@@ -31,17 +31,8 @@ impl NoCommitIsLost {
         if database.state != DatabaseState::Primary || database.term != *term || world.promised.is_empty() {
             return None;
         }
-        // Clients' records are numbered from 1 on: a list of marks is quicker than a set.
-        let most = world.promised.last().copied().unwrap_or(0);
-        let mut has = vec![false; most as usize + 1];
-        for (_, id) in &database.log {
-            if let Some(mark) = has.get_mut(*id as usize) {
-                *mark = true;
-            }
-        }
-        let mut lost = world.promised.iter().filter(|id| !has[**id as usize]);
-        let first = lost.next()?;
-        let lost = 1 + lost.count();
+        let lost = world.promised.without_log(&database.log);
+        let (first, lost) = (lost.first()?, lost.len());
         Some(format!("{name} is primary in term {term} and lacks {lost} acknowledged commits, {first} first"))
     }
 }
@@ -73,7 +64,7 @@ impl Invariant for NoCommitIsLost {
                         continue;
                     };
                     let own = world.nodes.get(on).and_then(|node| node.database.log.get(*index));
-                    if world.promised.contains(id) && node.database.log.get(*index) != own {
+                    if world.promised.contains(*id) && node.database.log.get(*index) != own {
                         broken =
                             Some(format!("{on} acknowledged {id}, which {newest}, primary since term {term}, lacks"));
                     }

@@ -16,6 +16,8 @@ use super::Invariant;
 pub(super) struct VotesBind {
     votes: BTreeMap<MemberId, (Mark, DataId)>,
     newest: BTreeMap<MemberId, Mark>,
+    /// One of them was seen broken: looked at again until it is whole.
+    broken: bool,
 }
 
 impl VotesBind {
@@ -28,6 +30,18 @@ impl VotesBind {
         let durable = memo.intent.is_some_and(|intent| intent.mark >= against.mark) || memo.mark > against.mark;
         (!durable).then(|| format!("{member} voted against {} and did not write that down before", against.mark))
     }
+
+    fn voter_that_streams(&self, world: &World) -> Option<String> {
+        self.votes.iter().find_map(|(member, (against, data))| {
+            let database = &world.nodes.get(member)?.database;
+            if !database.streaming || database.data_id.as_ref() != Some(data) {
+                return None;
+            }
+            let allowed = database.upstream.as_ref().and_then(|upstream| self.newest.get(upstream));
+            let binds = allowed.is_none_or(|mark| mark <= against);
+            binds.then(|| format!("{member} voted against {against} and streams from {:?}", database.upstream))
+        })
+    }
 }
 
 impl Invariant for VotesBind {
@@ -37,7 +51,7 @@ impl Invariant for VotesBind {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut broken = None;
-        let mut restored = false;
+        let (mut restored, mut changed) = (false, false);
         for fact in &world.facts {
             match fact {
                 Fact::StoreForgot => {
@@ -45,6 +59,8 @@ impl Invariant for VotesBind {
                     self.votes.clear();
                     self.newest.clear();
                 }
+                // Nobody's votes, nodes or leader.
+                Fact::Acknowledged { .. } => continue,
                 Fact::LeaderWritten { .. } => {
                     let Some(record) = &world.records.leader else { continue };
                     if let Some(holder) = &record.holder {
@@ -54,18 +70,14 @@ impl Invariant for VotesBind {
                 Fact::Voted { member } if !restored => broken = broken.or(self.voted(world, member)),
                 _ => {}
             }
+            changed = true;
         }
-        for (member, (against, data)) in &self.votes {
-            let Some(database) = world.nodes.get(member).map(|node| &node.database) else { continue };
-            if !database.streaming || database.data_id.as_ref() != Some(data) {
-                continue;
-            }
-            let allowed = database.upstream.as_ref().and_then(|upstream| self.newest.get(upstream));
-            if allowed.is_none_or(|mark| mark <= against) {
-                return Some(format!("{member} voted against {against} and streams from {:?}", database.upstream));
-            }
+        if !changed && !self.broken {
+            return None;
         }
-        broken
+        let streams = self.voter_that_streams(world);
+        self.broken = streams.is_some();
+        streams.or(broken)
     }
 }
 
