@@ -33,7 +33,7 @@ const MOST_PEM_BYTES: u64 = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a TLS connection may be closed without a reason before that is the reason.
-const MOST_SILENT_CLOSES: u32 = 5;
+const MOST_SILENT_CLOSES: u32 = 8;
 
 /// Pings on a connection that is in use, and the time for their answer. etcd closes connections that ping more often than every 5 s
 /// (its `--grpc-keepalive-min-time`).

@@ -19,7 +19,7 @@ pub(super) struct Failure {
 pub(super) enum Outcome {
     /// Refused for want of a valid token, so not done: logging in anew may help.
     Token,
-    /// Refused, so not done, and no other member would say otherwise: rights are missing, it is too large, space is used up.
+    /// Refused, so not done, and asking again is in vain: rights or trust are missing, it is too large, space is used up.
     Refused,
     /// Not done: it was not sent, or refused before anything was changed. Another member may do better.
     NotDone,
@@ -110,7 +110,7 @@ fn connection(error: &etcd_client::Error, text: &str) -> (Outcome, ErrorKind, &'
     }
     if text.contains("invalid peer certificate") {
         return (
-            Outcome::NotDone,
+            Outcome::Refused,
             ErrorKind::Unavailable,
             "etcd's certificate is not to be trusted: look at authority, names and dates",
         );
@@ -194,7 +194,9 @@ impl Failure {
     /// Whether the connection was closed without a reason. That happens to a request that was made while the other side refused our
     /// certificate: the reason went to nobody.
     pub(super) fn is_without_reason(&self) -> bool {
-        self.outcome == Outcome::NotDone && self.error.chain().contains("operation was canceled")
+        let said = self.error.chain().to_lowercase();
+        let closed = ["operation was canceled", "broken pipe", "connection reset", "connection closed"];
+        self.outcome == Outcome::NotDone && closed.iter().any(|closed| said.contains(closed))
     }
 
     /// The same before anything was sent that changes something.
