@@ -292,10 +292,11 @@ async fn off_the_executor<T: Send + 'static>(
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure { outcome: Outcome::NotDone, error }),
+        // A file is as it is, whichever member it is meant for.
+        Ok(Err(error)) => Err(Failure { outcome: Outcome::Refused, error, broken: false }),
         Err(error) => {
             let error = Error::new(ErrorKind::Unavailable, "a file could not be read").caused_by(error);
-            Err(Failure { outcome: Outcome::NotDone, error })
+            Err(Failure { outcome: Outcome::NotDone, error, broken: false })
         }
     }
 }
