@@ -33,7 +33,7 @@ const MOST_PEM_BYTES: u64 = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a TLS connection may be closed without a reason before that is the reason.
-const MOST_SILENT_CLOSES: u32 = 5;
+const MOST_SILENT_CLOSES: u32 = 8;
 
 /// Pings on a connection that is in use, and the time for their answer. etcd closes connections that ping more often than every 5 s
 /// (its `--grpc-keepalive-min-time`).
@@ -292,10 +292,11 @@ async fn off_the_executor<T: Send + 'static>(
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure { outcome: Outcome::NotDone, error }),
+        // A file is as it is, whichever member it is meant for.
+        Ok(Err(error)) => Err(Failure { outcome: Outcome::Refused, error, broken: false }),
         Err(error) => {
             let error = Error::new(ErrorKind::Unavailable, "a file could not be read").caused_by(error);
-            Err(Failure { outcome: Outcome::NotDone, error })
+            Err(Failure { outcome: Outcome::NotDone, error, broken: false })
         }
     }
 }

@@ -22,6 +22,9 @@ use super::schedule::Schedule;
 use super::target::Target;
 use super::watch::{EtcdWatch, begin};
 
+/// Longest call: what is longer is no deadline.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
+
 /// A coordination store in etcd. A clone is the same client, with the same connections.
 ///
 /// A call is tried at the member that answered last. Where no answer comes within a step (the configured
@@ -104,6 +107,7 @@ impl Shared {
         timeout: Duration,
         request: &Request<'_, T>,
     ) -> Result<T, Error> {
+        let timeout = timeout.min(LONGEST_CALL);
         let deadline = Instant::now() + timeout;
         let members = self.members(deadline).await?;
         let mut schedule = Schedule::new(members.len(), timeout, self.config.attempt, Instant::now());
@@ -124,9 +128,8 @@ impl Shared {
                             if matches!(failure.outcome, Outcome::Token | Outcome::Refused) {
                                 refused.insert(place);
                             }
-                            let final_word = matches!(failure.error.kind(), ErrorKind::Misconfigured);
                             last = Some(failure.error);
-                            if final_word || refused.len() >= members.len() {
+                            if refused.len() >= members.len() {
                                 break;
                             }
                             schedule.failed(Instant::now());
@@ -157,6 +160,7 @@ impl Shared {
     }
 
     async fn commit(&self, commit: &Commit, timeout: Duration) -> Result<Committed, Error> {
+        let timeout = timeout.min(LONGEST_CALL);
         let deadline = Instant::now() + timeout;
         let members = self.members(deadline).await?;
         let mut schedule = Schedule::new(members.len(), timeout, self.config.attempt, Instant::now());

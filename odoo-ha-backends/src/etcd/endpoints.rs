@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::client::Link;
 use super::config::EtcdConfig;
 use super::discovery::discover;
-use super::error::{Failure, Outcome};
+use super::error::Failure;
 use super::target::Target;
 
 /// Between two looks at DNS, while members answer.
@@ -182,10 +182,10 @@ impl Asked {
         &self.lease.link
     }
 
-    /// An answer came, or the connection failed; after a failure that says nothing about the next one, that is made anew.
+    /// An answer came, or the connection failed; then the next request makes a new one.
     pub(super) fn answered<T>(mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         self.open = false;
-        if result.as_ref().is_err_and(|failure| matches!(failure.outcome, Outcome::Unsettled | Outcome::NotDone)) {
+        if result.as_ref().is_err_and(|failure| failure.broken) {
             self.lease.endpoint.forget(self.lease.number);
         }
         result

@@ -12,6 +12,8 @@ pub(super) struct Failure {
     pub(super) outcome: Outcome,
     /// Of the kind that a read reports: `Unavailable`, `Denied`, `Malformed` or `Misconfigured`.
     pub(super) error: Error,
+    /// The connection is of no use any more.
+    pub(super) broken: bool,
 }
 
 /// What is certain about a request that failed.
@@ -19,7 +21,7 @@ pub(super) struct Failure {
 pub(super) enum Outcome {
     /// Refused for want of a valid token, so not done: logging in anew may help.
     Token,
-    /// Refused, so not done, and no other member would say otherwise: rights are missing, it is too large, space is used up.
+    /// Refused, so not done, and asking again is in vain: rights or trust are missing, or it is too large.
     Refused,
     /// Not done: it was not sent, or refused before anything was changed. Another member may do better.
     NotDone,
@@ -50,9 +52,10 @@ const SAID: &[(&str, Outcome, &str)] = &[
     ("etcdserver: user name not found", Outcome::Refused, "give a user that etcd has"),
     ("etcdserver: no leader", Outcome::NotDone, "the member has no leader: too few members reach each other"),
     ("etcdserver: too many requests", Outcome::NotDone, "etcd is overloaded"),
+    // Told, too, after it was done by the very request that used up the space (etcd's `quotaApplierV3`).
     (
         "etcdserver: mvcc: database space exceeded",
-        Outcome::Refused,
+        Outcome::Unsettled,
         "etcd's space is used up: compact, defragment, then disarm its alarm",
     ),
     ("etcdserver: request is too large", Outcome::Refused, "raise etcd's --max-request-bytes"),
@@ -70,7 +73,9 @@ pub(super) fn translate(error: &etcd_client::Error, what: &str) -> Failure {
     }
     let cause = Cause::of(error);
     let (outcome, kind, hint) = connection(error, &cause.0);
-    Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(cause) }
+    // A status without a source was sent by the server, over a connection that works.
+    let broken = !matches!(error, etcd_client::Error::GRpcStatus(status) if status.source().is_none());
+    Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(cause), broken }
 }
 
 /// What a status of the server means, if it is one that is known.
@@ -91,7 +96,8 @@ pub(super) fn said(code: i32, message: &str, what: &str) -> Option<Failure> {
         _ if outcome == Outcome::Token || is_about_rights(code, message) => ErrorKind::Denied,
         _ => ErrorKind::Unavailable,
     };
-    Some(Failure { outcome, error: Error::new(kind, what).hint(hint).caused_by(Cause(message.to_owned())) })
+    let error = Error::new(kind, what).hint(hint).caused_by(Cause(message.to_owned()));
+    Some(Failure { outcome, error, broken: false })
 }
 
 /// Whether a refusal is one of the user or the rights.
@@ -110,7 +116,7 @@ fn connection(error: &etcd_client::Error, text: &str) -> (Outcome, ErrorKind, &'
     }
     if text.contains("invalid peer certificate") {
         return (
-            Outcome::NotDone,
+            Outcome::Refused,
             ErrorKind::Unavailable,
             "etcd's certificate is not to be trusted: look at authority, names and dates",
         );
@@ -177,24 +183,26 @@ impl StdError for Cause {}
 impl Failure {
     /// Not done, and not sent.
     pub(super) fn not_done(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { outcome: Outcome::NotDone, error: Error::new(kind, what) }
+        Self { outcome: Outcome::NotDone, error: Error::new(kind, what), broken: false }
     }
 
     /// An answer that cannot be understood.
     pub(super) fn malformed(what: &str) -> Self {
         let error = Error::new(ErrorKind::Malformed, what).hint("is it etcd that answers there?");
-        Self { outcome: Outcome::Unsettled, error }
+        Self { outcome: Outcome::Unsettled, error, broken: true }
     }
 
     /// An answer that every member would give, and that cannot be what it should.
     pub(super) fn senseless(what: &str, hint: &str) -> Self {
-        Self { outcome: Outcome::Refused, error: Error::new(ErrorKind::Malformed, what).hint(hint) }
+        Self { outcome: Outcome::Refused, error: Error::new(ErrorKind::Malformed, what).hint(hint), broken: false }
     }
 
     /// Whether the connection was closed without a reason. That happens to a request that was made while the other side refused our
     /// certificate: the reason went to nobody.
     pub(super) fn is_without_reason(&self) -> bool {
-        self.outcome == Outcome::NotDone && self.error.chain().contains("operation was canceled")
+        let said = self.error.chain().to_lowercase();
+        let closed = ["operation was canceled", "broken pipe", "connection reset", "connection closed"];
+        self.outcome == Outcome::NotDone && closed.iter().any(|closed| said.contains(closed))
     }
 
     /// The same before anything was sent that changes something.
@@ -204,5 +212,51 @@ impl Failure {
             Outcome::NotDone | Outcome::Unsettled => Outcome::NotDone,
         };
         Self { outcome, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_happened_is_never_called_certain() {
+        let doubtful = [
+            "etcdserver: request timed out",
+            "etcdserver: request timed out, possibly due to previous leader failure",
+            "etcdserver: request timed out, possibly due to connection lost",
+            "etcdserver: leader changed",
+            "etcdserver: server stopped",
+            "raft proposal dropped",
+            "context deadline exceeded",
+            "transport error",
+            "",
+        ];
+        for code in (0..=16).filter(|code| ![7, 12, 16].contains(code)) {
+            for message in doubtful {
+                assert!(said(code, message, "x").is_none(), "{code} {message}");
+            }
+        }
+        // etcd says it, too, of what it has just done.
+        let full = said(8, "etcdserver: mvcc: database space exceeded", "x").map(|failure| failure.outcome);
+        assert_eq!(full, Some(Outcome::Unsettled));
+    }
+
+    #[test]
+    fn refusals_have_the_kind_of_their_reason() {
+        let cases = [
+            (7, "etcdserver: permission denied", Outcome::Refused, ErrorKind::Denied),
+            (3, "etcdserver: authentication failed, invalid user ID or password", Outcome::Refused, ErrorKind::Denied),
+            (16, "etcdserver: invalid auth token", Outcome::Token, ErrorKind::Denied),
+            (3, "etcdserver: user name is empty", Outcome::Token, ErrorKind::Denied),
+            (14, "etcdserver: no leader", Outcome::NotDone, ErrorKind::Unavailable),
+            (8, "etcdserver: too many requests", Outcome::NotDone, ErrorKind::Unavailable),
+            (3, "etcdserver: request is too large", Outcome::Refused, ErrorKind::Unavailable),
+            (12, "unknown service etcdserverpb.KV", Outcome::Refused, ErrorKind::Malformed),
+        ];
+        for (code, message, outcome, kind) in cases {
+            let failure = said(code, message, "x").map(|failure| (failure.outcome, failure.error.kind()));
+            assert_eq!(failure, Some((outcome, kind)), "{message}");
+        }
     }
 }

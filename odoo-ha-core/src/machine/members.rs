@@ -66,7 +66,7 @@ impl Machine {
                 || self.reinit
                 || self.needs_discard
                 || self.shutdown.is_some(),
-            state: self.state.name().to_string(),
+            state: self.state.name().as_str().to_owned(),
             refusal: self.refusal.clone(),
             penalty: self.penalty,
         }

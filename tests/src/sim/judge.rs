@@ -1,13 +1,14 @@
 //! Looks for what must never be, after every step of the world.
 
 use odoo_ha_core::database::DatabaseOrder;
-use odoo_ha_core::machine::Order;
+use odoo_ha_core::machine::{Machine, Order};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::time::Moment;
 
 use super::fact::Fact;
 use super::glimpse::Glimpse;
 use super::invariants::{self, Invariant};
-use super::{Violation, World};
+use super::{Node, Violation, World};
 
 /// More violations than this are not kept: the first says what is wrong, and many break again at every step.
 const MOST_VIOLATIONS: usize = 50;
@@ -52,6 +53,7 @@ impl World {
         let mut judge = std::mem::take(&mut self.judge);
         self.records.refresh(&self.store, &mut self.facts);
         judge.compare(self);
+        self.note_beliefs();
         if !self.facts.is_empty() {
             self.forgive_what_is_accepted();
         }
@@ -62,6 +64,18 @@ impl World {
         }
         self.facts.clear();
         self.judge = judge;
+    }
+
+    /// Several invariants ask for these.
+    pub(super) fn note_beliefs(&mut self) {
+        self.beliefs.clear();
+        let beliefs = self.nodes.values().map(|node| node.machine.as_ref().and_then(Machine::leads_until));
+        self.beliefs.extend(beliefs);
+    }
+
+    /// Every node, and until when its member believes to lead, at this look.
+    pub(super) fn beliefs(&self) -> impl Iterator<Item = (&MemberId, &Node, Option<Moment>)> {
+        self.nodes.iter().zip(&self.beliefs).map(|((name, node), until)| (name, node, *until))
     }
 
     /// An order was carried out, or refused. What changes nothing that is judged is not noted.

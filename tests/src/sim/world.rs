@@ -65,6 +65,8 @@ pub struct World {
     pub(super) clients: Clients,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
+    /// Until when each member believes to lead, in the order of the nodes, at the last look.
+    pub(super) beliefs: Vec<Option<Moment>>,
     /// The last term that was taken by force, and what is lost by it accepted.
     pub(super) loss_accepted: Option<Term>,
     /// The network between the nodes.
@@ -135,6 +137,7 @@ impl World {
             clients: Clients::default(),
             facts: Vec::new(),
             judge: Judge::new(),
+            beliefs: Vec::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
             events: Vec::new(),

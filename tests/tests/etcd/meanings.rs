@@ -62,16 +62,14 @@ async fn what_a_real_store_answers_is_one_of_five_kinds() {
         // What was unknown may land late: a guard on what came after it cannot.
         let settled = put(&store, "settled").await;
 
-        // Refused before anything was done: its space is used up.
+        // Its space is used up: etcd says so of what it refuses, and of the last that it did.
         let mut admin = etcd.admin().await;
         eventually("the space is used up", TIME, async || {
             let full = admin.put("/filler", vec![7; 1024 * 1024], None).await;
             full.err()
         })
         .await;
-        rows.push(
-            committing("no space is left", &store, vec![Guard::Version(Key::leader(), settled)], Unavailable).await,
-        );
+        rows.push(committing("no space is left", &store, vec![Guard::Version(Key::leader(), settled)], Unknown).await);
         assert_eq!(value(&store).await.unwrap(), b"settled");
         admin.alarm(AlarmAction::Deactivate, AlarmType::Nospace, None).await.unwrap();
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use odoo_ha_core::database::DatabaseState;
-use odoo_ha_core::machine::{Machine, Order, StateName};
+use odoo_ha_core::machine::{Order, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
@@ -46,9 +46,8 @@ impl AddressIsSafe {
             .then(|| format!("the address is on {name}, which believes until {until:?}, frozen: {}", node.frozen))
     }
 
-    fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
-        let until = node.machine.as_ref().and_then(Machine::leads_until);
-        let believes = until.is_some_and(|until| until > world.moment(name));
+    fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
+        let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
         let may_sleep = node.frozen && node.config.watchdog.is_none();
         if believes || may_sleep {
             self.unbelieved.remove(name);
@@ -73,7 +72,7 @@ impl Invariant for AddressIsSafe {
 
     fn look(&mut self, world: &World) -> Option<String> {
         let mut first: Option<&MemberId> = None;
-        for (name, node) in &world.nodes {
+        for (name, node, until) in world.beliefs() {
             if !node.address {
                 if !self.without.is_empty() || !self.unbelieved.is_empty() {
                     self.without.remove(name);
@@ -85,7 +84,7 @@ impl Invariant for AddressIsSafe {
                 return Some(format!("the address is on {first} and on {name}"));
             }
             first = Some(name);
-            if let Some(text) = self.unsafe_at(world, name, node) {
+            if let Some(text) = self.unsafe_at(world, name, node, until) {
                 return Some(text);
             }
         }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
@@ -45,13 +44,13 @@ impl Invariant for BeliefWithinTheRecord {
                 _ => {}
             }
         }
-        for (name, node) in &world.nodes {
-            let Some(until) = node.machine.as_ref().and_then(Machine::leads_until) else { continue };
+        for (name, node, until) in world.beliefs() {
+            let Some(until) = until else { continue };
             match self.ends.get(name) {
                 Some(ends) if until > *ends => {
                     return Some(format!("{name} believes until {until}, its record ends at {ends}"));
                 }
-                None if !self.forgot && until > world.moment(name) => {
+                None if !self.forgot && until > node.clock.shows(world.now) => {
                     return Some(format!("{name} believes until {until} and never had the record"));
                 }
                 Some(_) | None => {}

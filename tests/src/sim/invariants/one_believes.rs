@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use odoo_ha_core::machine::Machine;
 use odoo_ha_core::member::MemberId;
 
 use super::super::{Fact, World};
@@ -40,9 +39,8 @@ impl Invariant for OneBelieves {
         }
         let mut first: Option<&MemberId> = None;
         let mut second = None;
-        for (name, node) in &world.nodes {
-            let until = node.machine.as_ref().and_then(Machine::leads_until);
-            let believes = until.is_some_and(|until| until > world.moment(name));
+        for (name, node, until) in world.beliefs() {
+            let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
             if !believes {
                 if !self.excused.is_empty() {
                     self.excused.remove(name);
@@ -71,6 +69,7 @@ mod tests {
         // The leader's machine runs on another node, too, which has the clock of the first.
         let twin = world.node(&leader).machine.clone();
         world.node_mut(&others[0]).machine = twin;
+        world.note_beliefs();
         let seen = OneBelieves::default().look(&world);
         assert!(seen.is_some_and(|text| text.contains("both believe")));
         world.look();
@@ -83,6 +82,7 @@ mod tests {
         let twin = world.node(&leader).machine.clone();
         world.node_mut(&others[0]).machine = twin;
         world.set_clock(&others[1], 50_000);
+        world.note_beliefs();
         assert_eq!(OneBelieves::default().look(&world), None);
     }
 }
