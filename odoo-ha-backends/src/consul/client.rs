@@ -28,7 +28,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const MOST_IDLE: usize = 4;
 
 /// How often a request is sent again that was not sent, as its connection had just been closed. A server that refuses a client's
-/// certificate does so after the client has taken the connection for good; the reason is seen by one of these, most likely.
+/// certificate does so after the client has taken the connection for good. The reason is seen by one of these, most likely; what
+/// closes all of them right after the handshake is taken to do so for that reason.
 const SENT_AGAIN: usize = 3;
 
 /// An answer, read to its end.
@@ -214,13 +215,13 @@ impl Endpoint {
         let not_sent = was_not_sent(&error);
         let not_reached = error.is_connect() || not_sent;
         let mut kind = ErrorKind::Unavailable;
-        let (what, hint) = if refuses_client(&cause) {
+        let (what, hint) = if refuses_client(&cause) || not_sent && self.list.scheme() == "https" {
             kind = ErrorKind::Denied;
             ("refuses this client's certificate", "look at the client certificate's files, its signer and its end")
         } else if not_reached && cause.contains("certificate") {
             ("is not trusted", "look at the server's certificate, its names, its end, and at the CA file")
         } else if not_sent {
-            ("closes connections at once", "look at the server, and at the client certificate if it asks for one")
+            ("closes connections at once", "look at the server")
         } else if not_reached {
             ("cannot be reached", "look at the network and at the store's servers")
         } else {
