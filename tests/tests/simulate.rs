@@ -29,7 +29,8 @@ fn campaign(profile: &'static Profile, seeds: u64, threads: usize) -> Report {
 
 #[test]
 fn a_fixed_part_of_each_profile_breaks_nothing() {
-    for profile in Profile::ALL.iter().filter(|profile| !profile.hasty) {
+    let sound = |profile: &&Profile| !profile.hasty;
+    for profile in Profile::ALL.iter().filter(sound) {
         let report = campaign(profile, 3, 2);
         assert_eq!(report.broken, Vec::new(), "{}", profile.name);
         assert!(report.tally.failovers > 5, "{}: {:?}", profile.name, report.tally);
@@ -46,6 +47,19 @@ fn the_same_seeds_say_the_same_on_any_number_of_threads() {
     assert!(text(&one.stdout).contains("digest "), "{}", text(&one.stdout));
     let other = simulate(&["--profile", "usual", "--first-seed", "2", "--seeds", "4"]);
     assert_ne!(text(&one.stdout), text(&other.stdout));
+}
+
+#[test]
+fn clusters_of_the_real_driver_say_the_same_on_any_number_of_threads() {
+    let arguments = ["--driven", "--seeds", "4", "--threads"];
+    let one = simulate(&[&arguments[..], &["1"]].concat());
+    let three = simulate(&[&arguments[..], &["3"]].concat());
+    assert!(one.status.success(), "{}", text(&one.stdout));
+    assert_eq!(text(&one.stdout), text(&three.stdout));
+    assert!(text(&one.stdout).contains("profile harsh of the real driver, 4 seeds, 1 to 4"), "{}", text(&one.stdout));
+    assert!(text(&one.stderr).contains("failovers a minute"), "{}", text(&one.stderr));
+    let calm = simulate(&["--driven", "--profile", "calm", "--nodes", "2", "--first-seed", "9", "--seeds", "1"]);
+    assert!(text(&calm.stdout).contains("0 failovers and switchovers, 0 faults"), "{}", text(&calm.stdout));
 }
 
 /// Databases that say "saved" too early: whom the record counts lacks what was acknowledged.
@@ -70,6 +84,8 @@ fn a_world_with_hasty_databases_is_found_out_and_its_command_repeats_it() {
 fn bad_arguments_are_refused_with_what_is_right() {
     for (arguments, hint) in [
         (&["--profile", "gentle"][..], "calm, usual, harsh"),
+        (&["--driven", "--profile", "usual"], "calm, harsh"),
+        (&["--driven", "--shrink"], "--shrink"),
         (&["--nodes", "8"], "2..=7"),
         (&["--nodes", "1"], "2..=7"),
         (&["--seeds", "0"], "1.."),

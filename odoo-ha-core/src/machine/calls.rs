@@ -153,8 +153,14 @@ impl Machine {
                  backup or wiped; nothing is done on its word. Bring the right store back, or confirm this one with `recover`",
                 began.mark
             ));
-            // Not to be taken for true by the next read, which knows no more than this one shows, nor after a restart.
+            // Not to be taken for true by the next read, nor after a restart.
             self.memo_wanted.mark = self.memo_wanted.mark.max(began.mark);
+            if self.view.leader.is_some() {
+                // What was seen before it forgot is nearer to the truth: whatever is still decided is decided by that (protocol rules 6 and 18).
+                self.view_known = true;
+                self.look_at_leader();
+                return;
+            }
         } else {
             self.stale = None;
         }

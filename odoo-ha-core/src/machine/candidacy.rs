@@ -252,6 +252,15 @@ impl Machine {
         if !self.store_is_usable() || self.view.leader_ref() != Some(against) {
             return false;
         }
+        let runs = self
+            .database
+            .as_ref()
+            .is_none_or(|database| !matches!(database.state, DatabaseState::Crashed | DatabaseState::StoppedCleanly));
+        if !runs && self.running.is_none() && self.follow_again_at <= self.now {
+            // It died after the vote. Frozen anew it can be promoted, if it still has what this member voted with.
+            self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
+            return false;
+        }
         if let Some(recheck) = recheck {
             if recheck.read.is_some() || recheck.observe.is_some() {
                 return false;

@@ -80,7 +80,8 @@ impl Machine {
         };
         let paused = self.reign.as_ref().is_some_and(|reign| reign.paused);
         let exhausted = self.reign.as_ref().is_some_and(|reign| reign.restarts >= self.config.policy.restarts);
-        let another = !self.electable_others().is_empty();
+        // What a store that forgot shows of others means nothing.
+        let another = self.store_is_usable() && !self.electable_others().is_empty();
         if !paused && another && (release || exhausted) {
             self.give_up(why, Cause::DatabaseFailed);
             return;

@@ -226,6 +226,10 @@ impl Machine {
     /// Takes what happened at `now`, which never goes back.
     pub fn handle(&mut self, now: Moment, input: Input) {
         self.now = self.now.max(now);
+        if matches!(self.state, State::Stopped) {
+            // It has left; what its last calls answer, and what is still asked of it, means nothing.
+            return;
+        }
         let before = self.memo_wanted.mark;
         self.absorb(input);
         for round in 0.. {

@@ -179,7 +179,8 @@ impl Machine {
             return true;
         }
         let (reserved, term) = (reign.leader.timeline, reign.term);
-        if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() {
+        if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() || !self.store_is_usable()
+        {
             return false;
         }
         // Who was handed leadership did not vote, so it may still receive; and a database that died since is not running: only one that runs
@@ -293,7 +294,8 @@ impl Machine {
 
     /// Starts the local data as primary, or makes sure that they run so.
     pub(super) fn start_primary(&mut self) {
-        if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() {
+        if self.running.is_some() || self.follow_again_at > self.now || !self.ready_to_act() || !self.store_is_usable()
+        {
             return;
         }
         let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };

@@ -94,6 +94,9 @@ impl Machine {
         if self.shutdown.is_some() {
             return self.leave_leadership();
         }
+        if !self.store_is_usable() {
+            return false;
+        }
         let Some(request) = self.view.request.as_ref().map(|seen| seen.record.clone()) else { return false };
         let open = request.outcome == RequestOutcome::Pending && !self.answered.contains(&request.id);
         let busy = self.running.is_some() || self.reign.as_ref().is_none_or(|r| r.request.is_some() || !r.announced);

@@ -30,6 +30,10 @@ const SET_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Machine {
     pub(super) fn change_standbys(&mut self) {
+        // What the database waits for is not changed on the word of a store that forgot (protocol rules 6 and 18).
+        if !self.store_is_usable() {
+            return;
+        }
         let Some(sync) = self.view.sync.as_ref().map(|seen| seen.record.clone()) else { return };
         let Some(reign) = &self.reign else { return };
         if reign.paused && matches!(reign.sync_step, SyncStep::Settled) {
@@ -241,7 +245,7 @@ impl Machine {
         self.follow_again_at = self.after(Duration::from_millis(500));
         self.trouble(format!("the synchronous standbys could not be changed: {failure}"));
         let current = self.view.sync.as_ref().map(|seen| SyncDraft::of(&seen.record));
-        if !order.barrier {
+        if !order.barrier || !self.store_is_usable() {
             return;
         }
         // The database may wait for more than the record says. Going back is loosening: recorded first, confirmed, then set.

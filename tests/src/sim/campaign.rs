@@ -53,9 +53,57 @@ impl Report {
     }
 }
 
+/// Which seeds are run, and what ends it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The first seed.
+    pub first_seed: u64,
+    /// So many seeds; without a number, until something else ends it.
+    pub seeds: Option<u64>,
+    /// On so many threads.
+    pub threads: usize,
+    /// No world is begun after this.
+    pub time: Option<Duration>,
+    /// No more than are needed for so many failovers.
+    pub failovers: Option<u64>,
+    /// A violation does not end it.
+    pub keep_going: bool,
+}
+
 impl Campaign {
     /// Runs them. `progress` is called after every seed, in the order of the seeds.
-    pub fn run(&self, mut progress: impl FnMut(&Report)) -> Report {
+    pub fn run(&self, progress: impl FnMut(&Report)) -> Report {
+        self.bounds().run(|seed| self.one(seed), progress)
+    }
+
+    /// Which seeds, and what ends it.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            first_seed: self.first_seed,
+            seeds: self.seeds,
+            threads: self.threads,
+            time: self.time,
+            failovers: self.failovers,
+            keep_going: self.keep_going,
+        }
+    }
+
+    /// The plan of one seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        Plan::new(seed, self.profile, self.nodes)
+    }
+
+    /// A run that broke something is done once more, told.
+    fn one(&self, seed: u64) -> Outcome {
+        let plan = self.plan(seed);
+        let outcome = run(&plan, false);
+        if outcome.broken.is_some() { run(&plan, true) } else { outcome }
+    }
+}
+
+impl Bounds {
+    /// Runs one seed after the other, on all threads, and takes the outcomes in the order of the seeds.
+    pub(super) fn run(&self, one: impl Fn(u64) -> Outcome + Sync, mut progress: impl FnMut(&Report)) -> Report {
         let mut report = Report::default();
         let (next, stop) = (AtomicU64::new(self.first_seed), AtomicBool::new(false));
         let end = self.seeds.map_or(u64::MAX, |seeds| self.first_seed.saturating_add(seeds));
@@ -64,10 +112,11 @@ impl Campaign {
             let (send, receive) = mpsc::channel();
             for _ in 0..self.threads.max(1) {
                 let (send, next, stop) = (send.clone(), &next, &stop);
+                let one = &one;
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) && self.time.is_none_or(|time| began.elapsed() < time) {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= end || send.send(self.one(seed)).is_err() {
+                        if seed >= end || send.send(one(seed)).is_err() {
                             break;
                         }
                     }
@@ -91,17 +140,5 @@ impl Campaign {
             }
         });
         report
-    }
-
-    /// The plan of one seed.
-    pub fn plan(&self, seed: u64) -> Plan {
-        Plan::new(seed, self.profile, self.nodes)
-    }
-
-    /// A run that broke something is done once more, told.
-    fn one(&self, seed: u64) -> Outcome {
-        let plan = self.plan(seed);
-        let outcome = run(&plan, false);
-        if outcome.broken.is_some() { run(&plan, true) } else { outcome }
     }
 }

@@ -40,7 +40,7 @@ enum Fate {
 impl World {
     /// Databases acknowledge what may be acknowledged.
     pub(super) fn acknowledge(&mut self) {
-        self.records.refresh(&self.store, &mut self.facts);
+        self.read_records();
         let record = self.records.sync.as_ref();
         let kept = record.is_some_and(|record| record.rule == ElectionRule::Synchronous);
         if !kept && !self.promised.is_empty() {

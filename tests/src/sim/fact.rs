@@ -3,6 +3,7 @@
 use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::{LeaderRecord, SyncRecord};
+use odoo_ha_core::term::Mark;
 
 use super::glimpse::Glimpse;
 
@@ -48,6 +49,15 @@ pub enum Fact {
     Voted {
         /// Whose.
         member: MemberId,
+    },
+    /// The leader or sync record of a store that shows less than it should was written.
+    ForgetfulStoreWritten {
+        /// By whom.
+        member: MemberId,
+        /// The newest leader record that is written down beside its data.
+        remembered: Mark,
+        /// The one that the store showed.
+        shown: Mark,
     },
     /// The store shows less than it did: a restored backup.
     StoreForgot,

@@ -64,6 +64,10 @@ pub enum FaultKind {
     StoreAway,
     /// The store loses its leader, and what is under way with it, and is away for so long.
     StoreLeaderLost,
+    /// The store goes back to what it was some seconds to a minute ago.
+    StoreRestored,
+    /// The store is empty.
+    StoreWiped,
     /// A whole machine stands still; its clock goes on.
     MachineSuspended,
     /// A whole machine stands still with all of its clocks.
@@ -90,6 +94,10 @@ pub enum FaultKind {
     AddressAils,
     /// The address vanishes from where it is.
     AddressLost,
+    /// Services do not start, do not stop, hang, are slow, or nobody hears of it.
+    ServicesAil,
+    /// The files keep their role, change it slowly or not at all, or nobody hears of it.
+    FilesAil,
 }
 
 /// One fault, with all that was drawn for it.
@@ -145,6 +153,10 @@ pub enum Fault {
     StoreAway(Duration),
     /// The store loses its leader, and what is under way with it, and is away for so long.
     StoreLeaderLost(Duration),
+    /// The store goes back to what it was so many seconds ago.
+    StoreRestored(usize),
+    /// The store is empty.
+    StoreWiped,
     /// A whole machine stands still; its clock goes on.
     MachineSuspended(MemberId),
     /// A whole machine stands still with all of its clocks.
@@ -171,6 +183,10 @@ pub enum Fault {
     AddressAils(MemberId, Ailment),
     /// The address vanishes from where it is.
     AddressLost,
+    /// Services do not do what they are told.
+    ServicesAil(MemberId, FaceAilment),
+    /// The files do not do what they are told.
+    FilesAil(MemberId, FaceAilment),
 }
 
 /// What may be wrong with the address on a node.
@@ -184,6 +200,33 @@ pub enum Ailment {
     Unanswered,
     /// An attach takes so many milliseconds, and happens even if it was called off.
     Slow(u64),
+}
+
+/// What is wrong with services or files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaceAilment {
+    /// They do not start, or do not take their role.
+    UpFails,
+    /// They do not stop, or do not leave their role.
+    DownFails,
+    /// It does not end.
+    Hangs,
+    /// It takes so many milliseconds longer: less than the shortest time allowed for it.
+    Slow(u64),
+    /// It happens, or some of it, and is told to have failed.
+    Unanswered,
+}
+
+impl FaceAilment {
+    fn draw(dice: &mut Dice) -> Self {
+        match dice.below(5) {
+            0 => Self::UpFails,
+            1 => Self::DownFails,
+            2 => Self::Hangs,
+            3 => Self::Slow(dice.between(50, 9000)),
+            _ => Self::Unanswered,
+        }
+    }
 }
 
 impl Fault {
@@ -228,6 +271,11 @@ impl Fault {
             FaultKind::StoreLossy => Self::StoreLossy(whom, dice.between(20, 600) as u16),
             FaultKind::StoreAway => Self::StoreAway(millis(dice.between(100, 12_000))),
             FaultKind::StoreLeaderLost => Self::StoreLeaderLost(millis(dice.between(100, 4000))),
+            FaultKind::StoreRestored => {
+                let seconds = dice.below(60) as usize;
+                world.may_forget(seconds).then_some(Self::StoreRestored(seconds))?
+            }
+            FaultKind::StoreWiped => world.may_forget_all().then_some(Self::StoreWiped)?,
             FaultKind::MachineSuspended => Self::MachineSuspended(whom),
             FaultKind::MachinePaused => Self::MachinePaused(whom),
             FaultKind::DiskFull => Self::DiskFull(whom),
@@ -253,6 +301,8 @@ impl Fault {
                 Self::AddressAils(whom, ailment)
             }
             FaultKind::AddressLost => Self::AddressLost,
+            FaultKind::ServicesAil => Self::ServicesAil(whom, FaceAilment::draw(dice)),
+            FaultKind::FilesAil => Self::FilesAil(whom, FaceAilment::draw(dice)),
         };
         Some(fault)
     }
@@ -305,6 +355,10 @@ impl fmt::Display for Fault {
             Self::StoreLossy(whom, loss) => write!(f, "{loss} of 1000 calls of {whom} to the store are lost"),
             Self::StoreAway(wait) => write!(f, "the store answers nobody for {wait:?}"),
             Self::StoreLeaderLost(wait) => write!(f, "the store loses its leader and is away for {wait:?}"),
+            Self::StoreRestored(seconds) => {
+                write!(f, "a backup of the store comes back, {} to {} s old", seconds, seconds + 1)
+            }
+            Self::StoreWiped => write!(f, "the store is empty"),
             Self::MachineSuspended(whom) => write!(f, "the machine of {whom} is suspended"),
             Self::MachinePaused(whom) => write!(f, "the machine of {whom} is paused, its clocks with it"),
             Self::DiskFull(whom) => write!(f, "the disk of {whom} is full"),
@@ -321,6 +375,8 @@ impl fmt::Display for Fault {
             Self::ReplaySlow(whom, wait) => write!(f, "replay on {whom} is {wait:?} behind"),
             Self::AddressAils(whom, ailment) => write!(f, "the address on {whom}: {ailment:?}"),
             Self::AddressLost => write!(f, "the address vanishes"),
+            Self::ServicesAil(whom, ailment) => write!(f, "the services of {whom}: {ailment:?}"),
+            Self::FilesAil(whom, ailment) => write!(f, "the files of {whom}: {ailment:?}"),
         }
     }
 }
@@ -367,6 +423,8 @@ impl World {
             Fault::StoreLossy(whom, loss) => self.node_mut(whom).store_link.loss = *loss,
             Fault::StoreAway(wait) => self.store_goes_away(*wait),
             Fault::StoreLeaderLost(wait) => self.store_loses_leader(*wait),
+            Fault::StoreRestored(seconds) => self.forget(Some(*seconds)),
+            Fault::StoreWiped => self.forget(None),
             Fault::MachineSuspended(whom) => self.freeze_machine(whom, Standstill::ClockGoesOn),
             Fault::MachinePaused(whom) => self.freeze_machine(whom, Standstill::AllClocks),
             Fault::DiskFull(whom) => self.node_mut(whom).disk.full = true,
@@ -392,6 +450,25 @@ impl World {
                 }
             }
             Fault::AddressLost => self.lose_address(),
+            Fault::ServicesAil(whom, ailment) => {
+                let services = &mut self.node_mut(whom).services;
+                match ailment {
+                    FaceAilment::UpFails => services.start_fails = true,
+                    FaceAilment::DownFails => services.stop_fails = true,
+                    FaceAilment::Hangs => services.hangs = true,
+                    FaceAilment::Slow(ms) => services.slow = millis(*ms),
+                    FaceAilment::Unanswered => services.unanswered = true,
+                }
+            }
+            Fault::FilesAil(whom, ailment) => {
+                let files = &mut self.node_mut(whom).filestore;
+                match ailment {
+                    FaceAilment::UpFails | FaceAilment::DownFails => files.fails = true,
+                    FaceAilment::Hangs => files.hangs = true,
+                    FaceAilment::Slow(ms) => files.slow = millis(*ms),
+                    FaceAilment::Unanswered => files.unanswered = true,
+                }
+            }
         }
     }
 

@@ -51,7 +51,7 @@ impl World {
     /// Looks for what must never be.
     pub fn look(&mut self) {
         let mut judge = std::mem::take(&mut self.judge);
-        self.records.refresh(&self.store, &mut self.facts);
+        self.read_records();
         judge.compare(self);
         self.note_beliefs();
         if !self.facts.is_empty() {

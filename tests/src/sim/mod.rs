@@ -5,6 +5,7 @@
 //! ([`history`]).
 
 mod address;
+mod backups;
 mod campaign;
 mod client;
 mod clocks;
@@ -43,13 +44,13 @@ mod timeline;
 mod violation;
 mod world;
 
-pub use campaign::{Campaign, Report};
+pub use campaign::{Bounds, Campaign, Report};
 pub use clocks::Clock;
 pub use database::{Database, HalfWay, INTERNAL, Promotion, ReplayHeld};
 pub use dice::Dice;
 pub use disk::Disk;
 pub use fact::Fact;
-pub use fault::{Ailment, Fault, FaultKind};
+pub use fault::{Ailment, FaceAilment, Fault, FaultKind};
 pub use glimpse::Glimpse;
 pub use healing::HEALS_WITHIN;
 pub use history::History;

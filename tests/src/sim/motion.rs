@@ -13,6 +13,9 @@ impl World {
             self.write();
         }
         self.watch_dogs();
+        if self.backups.is_some() {
+            self.back_up();
+        }
         if self.clocks_differ {
             self.note_clocks();
         }

@@ -91,6 +91,8 @@ impl Wish {
             WishKind::Reinit => Self::Reinit(on),
             WishKind::Shutdown => Self::Shutdown(on, dice.one_in(2)),
             WishKind::Remove => (present.len() > FEWEST_MEMBERS + world.removals.len()).then_some(Self::Remove(on))?,
+            // Whoever knows that the store forgot lets nobody join, and tells nobody to believe it.
+            WishKind::Add | WishKind::Recover if world.store_forgot() => return None,
             WishKind::Add => {
                 let names = ('a'..='z').take(MOST_MEMBERS).map(|letter| member(&letter.to_string()));
                 Self::Add(names.into_iter().find(|name| !present.contains(name))?)
@@ -107,8 +109,9 @@ pub(super) fn draw_timing(dice: &mut Dice, shortest: u64, longest: u64) -> Timin
     let ttl = dice.between(shortest, top);
     let mut timing = Timing::with_ttl(Duration::from_millis(ttl));
     timing.standby_timeout = Duration::from_millis(dice.between(300, 2000));
-    // A winner whose database died holds on for so long before it hands back.
-    timing.promote_timeout = Duration::from_millis(dice.between(5000, 15_000));
+    // A winner whose database died holds on for so long before it hands back: often as long as nobody says anything else.
+    let longest = if dice.one_in(2) { 60_000 } else { 15_000 };
+    timing.promote_timeout = Duration::from_millis(dice.between(5000, longest));
     timing.switchover_timeout = Duration::from_millis(dice.between(5000, 15_000));
     if dice.one_in(2) {
         timing.renew_interval = Duration::from_millis(dice.between(50, ttl / 5));
@@ -205,6 +208,9 @@ impl World {
     /// Members that left in order are gone for good, unless the cluster depends on their data: those are brought back, as are those
     /// whose agent died on the way out.
     pub fn finish_removals(&mut self) {
+        if self.store_forgot() {
+            return;
+        }
         for (name, incarnation) in self.removals.clone() {
             if self.node(&name).incarnation != incarnation {
                 // It was started anew meanwhile, and knows of nothing.

@@ -16,6 +16,8 @@ type Outcome = Result<Answer, Failure>;
 
 /// What goes on is looked at again after this.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Services and files that hang are looked at again after this.
+const HANGS_ON: Duration = Duration::from_millis(100);
 
 fn failed(kind: ErrorKind, text: &str) -> Outcome {
     Err(Failure::new(kind, text))
@@ -52,6 +54,7 @@ impl World {
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+        self.service_begins(name, &action.order);
         let wait = self.latency(&action);
         let node = self.node(name);
         let mut wait = Self::slowed(node, &action, wait) + node.service_takes(&action);
@@ -131,11 +134,27 @@ impl World {
             self.after(Duration::from_millis(50), Happening::Perform(name.clone(), incarnation, action, sent));
             return;
         }
-        let begun = node.begun == Some(action.id);
+        let hung = self.service_hung(name, &action);
+        let node = self.node(name);
+        let begun = node.begun == Some(action.id) || hung;
         if !begun && action.not_after.is_some_and(|at| at <= self.moment(name)) {
             self.answer(name, incarnation, &action, sent, failed(ErrorKind::Fenced, "too late"));
             return;
         }
+        if self.node(name).services.called_off == Some(action.id) {
+            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Unknown, "a stop took its place"));
+            return;
+        }
+        if self.service_hangs(name, &action) {
+            let left = (sent + action.timeout).saturating_sub(self.now);
+            if left.is_zero() {
+                self.answer(name, incarnation, &action, sent, unanswered(&action));
+            } else {
+                self.after(HANGS_ON.min(left), Happening::Perform(name.clone(), incarnation, action, sent));
+            }
+            return;
+        }
+        let node = self.node(name);
         let is_other_order = matches!(&action.order, Order::Database(order) if *order != DatabaseOrder::Observe);
         if is_other_order && node.running != Some(action.id) {
             let node = self.node_mut(name);

@@ -70,6 +70,8 @@ const PLAIN: &[(u32, FaultKind)] = &[
     (2, F::CutFromStore),
     (1, F::CutFromPeers),
     (1, F::Unanswered),
+    (1, F::ServicesAil),
+    (1, F::FilesAil),
 ];
 
 /// All there is.
@@ -92,6 +94,11 @@ const ALL: &[(u32, FaultKind)] = &[
     (4, F::AgentDies),
     (2, F::ClockJumps),
     (1, F::EverythingCrashed),
+    (2, F::ServicesAil),
+    (2, F::FilesAil),
+    // What an operator has to do about it does not go with everything else at once: `forgetful` draws it.
+    (0, F::StoreRestored),
+    (0, F::StoreWiped),
 ];
 
 /// What the world itself does: disks, networks, machines, the store as a whole.
@@ -123,6 +130,8 @@ const PHYSICS: &[(u32, FaultKind)] = &[
     (2, F::ReplaySlow),
     (2, F::AddressAils),
     (1, F::AddressLost),
+    (1, F::ServicesAil),
+    (1, F::FilesAil),
 ];
 
 /// The same with machines whose clocks stand still.
@@ -138,6 +147,19 @@ const PAUSES: &[(u32, FaultKind)] = &[
     (2, F::DiskSlow),
     (3, F::MachineSuspended),
     (6, F::MachinePaused),
+];
+
+/// A store that forgets.
+const FORGETFUL: &[(u32, FaultKind)] = &[
+    (4, F::DatabaseKilled),
+    (4, F::HostCrashed),
+    (2, F::AgentKilled),
+    (2, F::AgentFrozen),
+    (2, F::CutFromStore),
+    (1, F::CutFromPeers),
+    (1, F::AgentDies),
+    (5, F::StoreRestored),
+    (1, F::StoreWiped),
 ];
 
 /// Without a change of the mode.
@@ -258,6 +280,15 @@ impl Profile {
             about: "everything that breaks, in strict mode",
             modes: &[(1, Strict)],
             faults: ALL,
+            deeds: 3,
+            ..USUAL
+        },
+        Self {
+            name: "forgetful",
+            about: "a store that is restored from a backup of the last minute, or wiped, until an operator sees to it",
+            nodes: (2, 5),
+            modes: &[(3, Synchronous), (1, Strict), (1, Asynchronous)],
+            faults: FORGETFUL,
             deeds: 3,
             ..USUAL
         },

@@ -54,6 +54,11 @@ impl Records {
         }
     }
 
+    /// What is read next is less than what was: the store forgot, and that is the truth from now on.
+    pub(super) const fn forget(&mut self) {
+        self.revision = u64::MAX;
+    }
+
     /// The term that was just taken by force, if what is lost by it was accepted in words.
     pub fn taken_with_loss(&self, before: Option<&LeaderRecord>) -> Option<Term> {
         let (now, request) = (self.leader.as_ref()?, self.request.as_ref()?);

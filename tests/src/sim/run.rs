@@ -7,7 +7,7 @@ use odoo_ha_core::member::MemberId;
 
 use super::invariants::holds_without_clocks;
 use super::tally::Counter;
-use super::{Deed, Dice, Fault, Judged, Plan, Step, Tally, Wish, World};
+use super::{Deed, Dice, Fault, FaultKind, Judged, Plan, Step, Tally, Wish, World};
 
 /// A new cluster is whole within this.
 const BEGINS_WITHIN: Duration = Duration::from_secs(30);
@@ -121,9 +121,11 @@ impl<'a> Life<'a> {
             Deed::Heal => {
                 world.note(|| format!("step {number}: everything is mended"));
                 world.heal();
+                world.set_the_store_right(&mut dice);
             }
             Deed::Peace => {
                 world.note(|| format!("step {number}: everything is mended, and the cluster is left in peace"));
+                world.set_the_store_right(&mut dice);
                 self.peace(&mut dice)?;
             }
         }
@@ -152,9 +154,10 @@ impl<'a> Life<'a> {
             }
             let judged = self.plan.profile.judged;
             world.reach(OPERATOR_WAITS, |world| {
-                world.removals.is_empty() && world.whole() || judged == Judged::All && !world.violations.is_empty()
+                world.removals.is_empty() && world.whole() && world.faces_follow()
+                    || judged == Judged::All && !world.violations.is_empty()
             });
-            let (whole, took) = (world.removals.is_empty() && world.whole(), world.now - began);
+            let (whole, took) = (world.removals.is_empty() && world.whole() && world.faces_follow(), world.now - began);
             self.look()?;
             if whole {
                 if let Some(world) = &mut self.world {
@@ -180,6 +183,7 @@ impl<'a> Life<'a> {
     /// and nobody need accept a loss for it.
     fn help(&mut self, round: u32, dice: &mut Dice) {
         let Some(world) = &mut self.world else { return };
+        world.confirm_the_store();
         let Some(record) = world.store.leader_record().filter(|record| record.paused) else { return };
         let mut others: Vec<MemberId> =
             world.present().into_iter().filter(|name| record.holder.as_ref() != Some(name)).collect();
@@ -231,6 +235,7 @@ impl<'a> Life<'a> {
     fn outcome(mut self, broken: Option<Broken>) -> Outcome {
         if let Some(world) = &self.world {
             self.tally.lived = world.age();
+            self.tally.saved = world.acknowledged.len() as u64;
             self.digest.number(u64::try_from(world.now.as_micros()).unwrap_or_default());
             self.digest.number(world.acknowledged.len() as u64);
             self.digest.number(world.store.snapshot().revision.0);
@@ -250,10 +255,14 @@ fn begin(plan: &Plan, told: bool) -> World {
         config.policy.sync_mode = plan.mode;
         config.timing = plan.timing;
         config.watchdog = Some(WATCHDOG_ACTS_BEFORE);
+        (config.services, config.filestore) = (true, true);
     });
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
     world.direct_writers = plan.direct_writers;
+    if plan.profile.faults.iter().any(|(weight, kind)| *weight > 0 && *kind == FaultKind::StoreRestored) {
+        world.back_up_the_store();
+    }
     world.network.notice = Duration::from_millis(plan.profile.notice_ms);
     let names: Vec<MemberId> = world.present();
     for (name, ppm) in names.iter().zip(&plan.clocks) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use odoo_ha_core::error::{ErrorKind, Failure};
-use odoo_ha_core::machine::{Action, Answer, Order};
+use odoo_ha_core::machine::{Action, Answer, CallId, Order};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::term::Term;
 
@@ -20,6 +20,14 @@ pub struct Services {
     pub start_fails: bool,
     /// They do not stop.
     pub stop_fails: bool,
+    /// Starting and stopping do not end.
+    pub hangs: bool,
+    /// A stop was asked for while it could not be done in time, and they have not stopped since.
+    pub unstoppable: bool,
+    /// What hangs.
+    pub(super) hanging: Option<CallId>,
+    /// A start that hung until a stop was asked for: it never happens.
+    pub(super) called_off: Option<CallId>,
     /// Starting and stopping take so much longer.
     pub slow: Duration,
     /// Starting and stopping happen, but nobody hears of it.
@@ -47,6 +55,12 @@ pub struct Filestore {
     pub newest: Term,
     /// Their role cannot be changed.
     pub fails: bool,
+    /// Changing it does not end.
+    pub hangs: bool,
+    /// Another role was asked for while it could not be had in time, and they have not had another since.
+    pub stuck: bool,
+    /// What hangs.
+    pub(super) hanging: Option<CallId>,
     /// Changing it takes so much longer.
     pub slow: Duration,
     /// Changing it happens, but nobody hears of it.
@@ -57,20 +71,22 @@ impl World {
     /// What runs beside the agent ends: its watchdog, or whoever switches the machine off, sees to it.
     pub(super) fn stop_services_and_files(&mut self, name: &MemberId) {
         let node = self.node_mut(name);
-        node.services.running = None;
-        node.filestore.role = FilesRole::Rest;
+        (node.services.running, node.services.unstoppable) = (None, false);
+        (node.filestore.role, node.filestore.stuck) = (FilesRole::Rest, false);
     }
 }
 
 impl Services {
     pub(super) fn mend(&mut self) {
-        *self = Self { running: self.running, newest: self.newest, ..Self::default() };
+        (self.start_fails, self.stop_fails, self.hangs) = (false, false, false);
+        (self.slow, self.unanswered) = (Duration::ZERO, false);
     }
 }
 
 impl Filestore {
     pub(super) fn mend(&mut self) {
-        (self.fails, self.slow, self.unanswered) = (false, Duration::ZERO, false);
+        (self.fails, self.hangs) = (false, false);
+        (self.slow, self.unanswered) = (Duration::ZERO, false);
     }
 }
 
@@ -86,6 +102,56 @@ impl Node {
 }
 
 impl World {
+    /// Whether an order to services or files has begun, and hangs until it is mended.
+    pub(super) fn service_hangs(&mut self, name: &MemberId, action: &Action) -> bool {
+        let node = self.node_mut(name);
+        let (hangs, hanging) = match action.order {
+            Order::StartServices { .. } | Order::StopServices => (node.services.hangs, &mut node.services.hanging),
+            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => {
+                (node.filestore.hangs, &mut node.filestore.hanging)
+            }
+            _ => return false,
+        };
+        if hangs {
+            *hanging = Some(action.id);
+        }
+        hangs
+    }
+
+    /// Whether it hung before.
+    pub(super) fn service_hung(&self, name: &MemberId, action: &Action) -> bool {
+        let node = self.node(name);
+        node.services.hanging == Some(action.id) || node.filestore.hanging == Some(action.id)
+    }
+
+    /// An order to services or files is under way: a leader whose services cannot be stopped in time is not judged by them.
+    pub(super) fn service_begins(&mut self, name: &MemberId, order: &Order) {
+        let node = self.node_mut(name);
+        match order {
+            Order::StopServices => {
+                let services = &mut node.services;
+                services.unstoppable |= services.stop_fails || services.hangs || services.slow > Duration::ZERO;
+                services.called_off = services.hanging.take();
+            }
+            // One that leads late, or may, is told to rest only a while after leadership went: nobody waits for it.
+            Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => {
+                let files = &mut node.filestore;
+                files.stuck |= files.fails || files.hangs || files.unanswered || files.slow > Duration::ZERO;
+            }
+            _ => {}
+        }
+    }
+
+    /// Services run on the leader and nowhere else, and so do users write to its files only.
+    pub fn faces_follow(&self) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        self.nodes.iter().filter(|(_, node)| !node.gone).all(|(name, node)| {
+            let leads = *name == leader;
+            (!node.config.services || node.services.running.is_some() == leads)
+                && (!node.config.filestore || matches!(node.filestore.role, FilesRole::Lead(_)) == leads)
+        })
+    }
+
     /// Does what is wanted of services and files.
     pub(super) fn service_order(&mut self, name: &MemberId, order: &Order) -> Result<Answer, Failure> {
         let failed = |kind, text: &str| Err(Failure::new(kind, text));
@@ -106,6 +172,7 @@ impl World {
                     return failed(ErrorKind::Unknown, "the services do not stop");
                 }
                 node.services.running = None;
+                node.services.unstoppable = false;
                 node.services.unanswered
             }
             Order::LeadFilestore { term } | Order::FollowFilestore { term, .. } if *term < node.filestore.newest => {
@@ -118,10 +185,12 @@ impl World {
             }
             Order::FollowFilestore { term, leader, .. } => {
                 (node.filestore.role, node.filestore.newest) = (FilesRole::Follow(*term, leader.clone()), *term);
+                node.filestore.stuck = false;
                 node.filestore.unanswered
             }
             _ => {
                 node.filestore.role = FilesRole::Rest;
+                node.filestore.stuck = false;
                 node.filestore.unanswered
             }
         };

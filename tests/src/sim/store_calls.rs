@@ -35,6 +35,9 @@ impl World {
     pub(super) fn write_to_store(&mut self, commit: &Commit) -> Result<Answer, Failure> {
         let (committed, revision, changes) = self.store.commit(commit, self.now)?;
         self.note_commit(commit);
+        if self.store_forgot() {
+            self.note_if_forgetful(commit);
+        }
         self.tell_watchers(revision, &changes);
         Ok(Answer::Committed(committed))
     }

@@ -26,6 +26,10 @@ pub struct Tally {
     pub peaces: u64,
     /// The longest time that this took.
     pub longest_heal: Duration,
+    /// Writes that clients were told are saved.
+    pub saved: u64,
+    /// Calls of roles that drivers made; machines alone make none.
+    pub calls: u64,
     /// How long the worlds lived by their own clocks.
     pub lived: Duration,
 }
@@ -41,6 +45,8 @@ impl Tally {
         self.wishes += other.wishes;
         self.peaces += other.peaces;
         self.longest_heal = self.longest_heal.max(other.longest_heal);
+        self.saved += other.saved;
+        self.calls += other.calls;
         self.lived += other.lived;
     }
 }

@@ -13,6 +13,7 @@ use odoo_ha_core::store::{Change, Commit, Revision};
 use odoo_ha_core::term::Term;
 use odoo_ha_core::time::Moment;
 
+use super::backups::{Backups, Forgot};
 use super::client::Clients;
 use super::fact::Fact;
 use super::judge::Judge;
@@ -63,6 +64,9 @@ pub struct World {
     /// The store's records, as the judges read them.
     pub records: Records,
     pub(super) clients: Clients,
+    /// `None`: nobody makes any.
+    pub(super) backups: Option<Backups>,
+    pub(super) forgot: Option<Forgot>,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
     /// Until when each member believes to lead, in the order of the nodes, at the last look.
@@ -135,6 +139,8 @@ impl World {
             history: History::default(),
             records: Records::default(),
             clients: Clients::default(),
+            backups: None,
+            forgot: None,
             facts: Vec::new(),
             judge: Judge::new(),
             beliefs: Vec::new(),

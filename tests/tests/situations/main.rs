@@ -49,6 +49,7 @@ mod takeover_lands_late;
 mod third_member_lags_behind_the_winner;
 mod timelines_are_owned;
 mod times_changed_at_run_time;
+mod voter_s_database_dies;
 mod voter_sees_the_past;
 mod winner_cannot_promote;
 mod winner_died_before_its_promotion;

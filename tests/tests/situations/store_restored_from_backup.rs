@@ -4,7 +4,7 @@ use odoo_ha_core::machine::Command;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_tests::sim::{Store, World};
 
-use super::{seconds, whole};
+use super::{heals, millis, seconds, whole};
 
 #[test]
 fn an_older_store_elects_nobody() {
@@ -111,5 +111,33 @@ fn recovered_while_it_votes_or_leads_it_goes_on() {
         world.run_until("whole again", seconds(40), World::whole);
         assert_eq!(world.lost(), 0, "seed {seed}");
         world.assert_sound_of(seed);
+    }
+}
+
+/// While the store is an old one, a change of the standbys fails that the right store had not heard of: what the old one names is not written to the
+/// right one when that is back. (Found by `simulate --profile harsh --first-seed 800081 --seeds 1`, when stores could forget in that profile.)
+#[test]
+fn what_an_old_store_names_is_not_taken_for_its_own() {
+    for seed in 0..20 {
+        let (mut world, first, others) = whole(2, SyncMode::Synchronous, seed);
+        let backup = world.store.clone();
+        world.switchover(&first, None);
+        let next = others[0].clone();
+        world.run_until("the other leads", seconds(5), |world| world.leader().as_ref() == Some(&next));
+        heals(&mut world);
+        // The first leader is dropped, and about to be named again, when the store goes back to when it led.
+        world.node_mut(&first).cut_from_peers = true;
+        world.run(seconds(8));
+        world.node_mut(&next).settings_take = seconds(20);
+        world.node_mut(&first).cut_from_peers = false;
+        let wait = millis(200 + world.chance(1500));
+        world.run(wait);
+        let right = world.store.clone();
+        world.restore_store(&backup);
+        let wait = millis(world.chance(1500));
+        world.run(wait);
+        world.restore_store(&right);
+        world.node_mut(&next).settings_take = seconds(0);
+        heals(&mut world);
     }
 }

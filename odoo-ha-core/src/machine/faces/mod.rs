@@ -108,7 +108,9 @@ impl Machine {
         if reign.announced {
             return true;
         }
-        let Some(sync) = self.view.sync.as_ref().map(|seen| &seen.record) else { return false };
+        // Who must have what recovery replayed is not to be learned from a store that forgot.
+        let sync = self.view.sync.as_ref().filter(|_| self.store_is_usable()).map(|seen| &seen.record);
+        let Some(sync) = sync else { return false };
         let enforced = sync.rule == ElectionRule::Asynchronous
             || reign.standbys_in_force.is_none()
             || reign.standbys_in_force != Some(SynchronousStandbys::Nobody)

@@ -77,7 +77,9 @@ impl Cluster {
             let clock = Arc::new(SimClock::new(state.began, ppm));
             state.sites.insert(name, Site::new(clock, NodeTurns::new(chance.clone()), memo, state.began));
         }
-        state.tell(format_args!("{members} members, {mode:?}, ttl {:?}, watchdogs {guarded}", timing.ttl));
+        state.about = format!("{members} members, {mode:?}, ttl {:?}, watchdogs {guarded}", timing.ttl);
+        let about = state.about.clone();
+        state.tell(format_args!("{about}"));
         let rounds = match options.profile {
             Profile::Calm => 0,
             Profile::Harsh => options.rounds,
@@ -102,6 +104,8 @@ impl Cluster {
                 }
             }
             if self.below(2) == 0 {
+                // Who has just died is seen to its end before it is started again.
+                self.step().await;
                 self.heal();
             }
             self.pass(self.millis(8000)).await;
@@ -109,6 +113,7 @@ impl Cluster {
                 return;
             }
         }
+        self.step().await;
         self.heal();
         self.becomes_whole("after the last fault").await;
     }

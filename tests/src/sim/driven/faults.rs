@@ -198,6 +198,7 @@ impl Cluster {
         let name = &name;
         let long = state.chance.millis(100, 9000);
         let Some(fault) = state.chance.pick(&Fault::ALL) else { return };
+        state.faults += 1;
         state.tell(format_args!("{name}: {fault:?}, {long:?}"));
         match fault {
             Fault::DatabaseDies => state.kill_database(name),

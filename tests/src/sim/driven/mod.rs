@@ -8,6 +8,7 @@
 //! What it never does: real waiting, or choosing by anything but the seed. Where to go next: `faults` is what goes wrong,
 //! `judges` what must never be, `mood` how one call goes, `cluster` how a run goes.
 
+mod campaign;
 mod chance;
 mod clock;
 mod cluster;
@@ -28,6 +29,7 @@ use odoo_ha_core::policy::SyncMode;
 use tokio::runtime::Builder;
 
 use super::Store;
+pub use campaign::campaign;
 use cluster::Cluster;
 use state::locked;
 
@@ -59,6 +61,32 @@ pub enum Profile {
     Harsh,
 }
 
+impl Profile {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Calm, Self::Harsh];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Harsh => "harsh",
+        }
+    }
+
+    /// What it is for.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Calm => "nothing goes wrong: a cluster begins, and serves",
+            Self::Harsh => "everything that the driver's world has, in rounds",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|profile| profile.name() == name)
+    }
+}
+
 /// Something that must never be, and was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -75,10 +103,14 @@ pub struct Violation {
 pub struct Outcome {
     /// Its seed.
     pub seed: u64,
+    /// Who was in it, with which times.
+    pub about: String,
     /// What must never be; empty if all is well.
     pub violations: Vec<Violation>,
     /// How often leadership changed to a member that then served.
     pub failovers: u64,
+    /// How often something went wrong, or was wished.
+    pub faults: u64,
     /// How many writes the client was told are saved.
     pub acknowledged: u64,
     /// How many calls of roles the drivers made.
@@ -111,7 +143,9 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         let state = locked(&cluster.world);
         Outcome {
             seed,
+            about: state.about.clone(),
             violations: state.violations.clone(),
+            faults: state.faults,
             failovers: (state.reigns.len() as u64).saturating_sub(1),
             acknowledged: state.client.acknowledged.len() as u64,
             calls: state.calls,

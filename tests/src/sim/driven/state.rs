@@ -188,6 +188,10 @@ pub(super) struct Client {
 pub(super) struct State {
     pub(super) began: Instant,
     pub(super) mode: SyncMode,
+    /// Who is in it, with which times, for a person.
+    pub(super) about: String,
+    /// How often something went wrong, or was wished.
+    pub(super) faults: u64,
     /// Every node has a watchdog.
     pub(super) guarded: bool,
     pub(super) chance: Chance,
@@ -218,6 +222,8 @@ impl State {
         Self {
             began: Instant::now(),
             mode,
+            about: String::new(),
+            faults: 0,
             guarded: true,
             chance: Chance::new(seed, 1),
             trace: Trace::new(),

@@ -23,6 +23,9 @@ const NOTICED: Duration = Duration::from_millis(1500);
 /// within this; so is an attach that was called off and happens all the same.
 const TAKEN_DOWN: Duration = Duration::from_millis(100);
 
+/// A detach that failed is tried again after this.
+const TRIED_AGAIN: Duration = Duration::from_millis(200);
+
 /// Since when whoever has the address has no primary beside it, or no belief.
 #[derive(Default)]
 pub(super) struct AddressIsSafe {
@@ -39,7 +42,12 @@ impl AddressIsSafe {
     fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
         let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
         let at_once = until.is_none_or(|until| until == Moment::ORIGIN);
-        if at_once && world.now - since <= TAKEN_DOWN {
+        if node.detach_fails && node.config.watchdog.is_some() {
+            // What cannot be taken down is tried again and again; and it goes with its agent, when the watchdog acts.
+            self.unbelieved.insert(name.clone(), world.now + TRIED_AGAIN);
+            return None;
+        }
+        if at_once && world.now.saturating_sub(since) <= TAKEN_DOWN {
             return None;
         }
         (!has_left(node))

@@ -1,7 +1,8 @@
 //! Users write to the files of one member, and the services run on one member (design rule 1; protocol rules 35 and 42).
 //!
-//! Limits, said so that they are not forgotten: nothing is said while the rates of clocks differ by more than the margin, and of a frozen or dead
-//! agent without a watchdog.
+//! Limits, said so that they are not forgotten. Not judged until they have stopped, or have another role: services and files that fail, hang or are slow
+//! when they are told to (nobody waits for them beyond the `ttl`). Nothing is said of a machine that stands still, while the rates of clocks differ by more than the
+//! margin, and of a frozen or dead agent without a watchdog.
 
 use odoo_ha_core::member::MemberId;
 
@@ -15,7 +16,8 @@ fn two(world: &World, active: impl Fn(&Node) -> bool) -> Option<(&MemberId, &Mem
     let mut first = None;
     for (name, node) in &world.nodes {
         let unwatched = (node.frozen || node.machine.is_none()) && node.config.watchdog.is_none();
-        if !active(node) || unwatched {
+        // Nothing of a machine that stands still moves.
+        if !active(node) || unwatched || node.asleep.is_some() {
             continue;
         }
         if let Some(first) = first {
@@ -32,8 +34,8 @@ impl Invariant for FilesAndServicesOnce {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        let services = two(world, |node| node.services.running.is_some());
-        let files = two(world, |node| matches!(node.filestore.role, FilesRole::Lead(_)));
+        let services = two(world, |node| node.services.running.is_some() && !node.services.unstoppable);
+        let files = two(world, |node| matches!(node.filestore.role, FilesRole::Lead(_)) && !node.filestore.stuck);
         let (what, (one, other)) =
             services.map(|both| ("services run", both)).or(files.map(|both| ("users write to the files", both)))?;
         world.clocks_honest().then(|| format!("{what} on {one} and {other}"))

@@ -11,6 +11,7 @@ mod broken_data_stay_down;
 mod counted_data_are_kept;
 mod counted_have_every_commit;
 mod files_and_services_once;
+mod forgetful_store_is_refused;
 mod machines_are_whole;
 mod mode_is_wished;
 mod names_are_waited_for;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(counted_data_are_kept::CountedDataAreKept),
         Box::new(address_is_safe::AddressIsSafe::default()),
         Box::new(files_and_services_once::FilesAndServicesOnce),
+        Box::new(forgetful_store_is_refused::ForgetfulStoreIsRefused),
         Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
     ]
 }
