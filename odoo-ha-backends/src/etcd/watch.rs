@@ -19,8 +19,8 @@ use super::feed::{Feed, Heard};
 /// Events that may wait for the reader. When it is full the stream is not read, and etcd keeps what comes.
 const MOST_EVENTS: usize = 16;
 
-/// Time for going on at another member when a stream ends; then the watch is over.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for going on at another member when a stream ends, long enough for etcd to elect a leader; then the watch is over.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a stream may end without having shown anything before the watch is over.
 const MOST_RESUMES: u32 = 3;

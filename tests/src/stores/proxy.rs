@@ -88,7 +88,9 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, mut rules: 
             accepted = listener.accept() => {
                 let Ok((client, peer)) = accepted else { continue };
                 rules.mark_unchanged();
-                let link = Link { inode: inode_of(peer), rules: rules.clone() };
+                // A client that cannot be told from others would slip through a partition: it has to connect again.
+                let Some(inode) = inode_of(peer) else { continue };
+                let link = Link { inode, rules: rules.clone() };
                 tokio::spawn(serve(client, target, link));
             }
         }
@@ -99,7 +101,7 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, mut rules: 
 #[derive(Clone)]
 struct Link {
     /// The client's socket, as the kernel counts them.
-    inode: Option<u64>,
+    inode: u64,
     rules: watch::Receiver<Rules>,
 }
 
@@ -107,7 +109,7 @@ impl Link {
     /// The mood for this connection, now.
     fn mood(&mut self) -> Mood {
         let rules = self.rules.borrow_and_update().clone();
-        let owner = rules.processes.iter().find(|(process, _)| self.inode.is_some_and(|inode| owns(**process, inode)));
+        let owner = rules.processes.iter().find(|(process, _)| owns(**process, self.inode));
         owner.map_or(rules.everybody, |(_, mood)| *mood)
     }
 
@@ -156,15 +158,23 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: Link, p
     }
 }
 
+/// How often the kernel's table of sockets is read: it is told in parts, and what changes between two parts may hide a socket.
+const MOST_LOOKS: usize = 50;
+
 /// The kernel's number of the socket that is bound to this local address (proc(5), `/proc/net/tcp`).
 fn inode_of(local: SocketAddr) -> Option<u64> {
     let IpAddr::V4(ip) = local.ip() else { return None };
     let wanted = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), local.port());
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    table.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        (fields.next()? == wanted).then(|| fields.nth(7)?.parse().ok())?
-    })
+    let look = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        table.lines().find_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let inode = (fields.next()? == wanted).then(|| fields.nth(7)?.parse().ok())?;
+            // 0 is a connection whose process has closed it.
+            inode.filter(|inode| *inode != 0)
+        })
+    };
+    (0..MOST_LOOKS).find_map(|_| look())
 }
 
 /// Whether the process has this socket open.
