@@ -82,7 +82,11 @@ impl World {
     pub(super) fn note_order(&mut self, member: &MemberId, order: &Order, accepted: bool) {
         let noted = match order {
             Order::Read | Order::Commit(_) | Order::Remember(_) | Order::LookAtAddress => false,
-            Order::ArmWatchdog { .. } | Order::FeedWatchdog { .. } | Order::DisarmWatchdog => false,
+            Order::ArmWatchdog { .. }
+            | Order::FeedWatchdog { .. }
+            | Order::DisarmWatchdog
+            | Order::AskMember { .. }
+            | Order::AnswerMember { .. } => false,
             Order::Database(order) => *order != DatabaseOrder::Observe,
             _ => true,
         };

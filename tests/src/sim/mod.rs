@@ -28,6 +28,7 @@ mod network;
 mod node;
 mod operator;
 mod orders;
+mod peers;
 mod perform;
 mod plan;
 mod profile;

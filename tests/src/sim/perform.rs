@@ -165,6 +165,15 @@ impl World {
             return;
         }
         let result = match &action.order {
+            Order::AskMember { question, .. } => {
+                self.ask_member(name, incarnation, &action, question, sent);
+                self.dies_now(name);
+                return;
+            }
+            Order::AnswerMember { ticket, reply } => {
+                self.answer_member(name, *ticket, reply);
+                Ok(Answer::Done)
+            }
             Order::Read | Order::Commit(_) => match self.store_call(name, incarnation, &action, sent) {
                 Some(result) => result,
                 None => {

@@ -29,6 +29,8 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
+    /// The time for a question is over.
+    NobodyAnswered(u64),
     /// A watch that showed nothing for a while goes on.
     WatchMoves(MemberId),
 }
@@ -93,6 +95,10 @@ pub struct World {
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
+    /// Questions between members that were not answered yet.
+    pub(super) asking: BTreeMap<u64, super::peers::Asking>,
+    /// Who let which leader go on without the store.
+    pub(super) leaves: BTreeMap<MemberId, Vec<super::peers::Leave>>,
     /// Members that are on their way out for good, and the start of the agent that was told so.
     pub removals: BTreeMap<MemberId, u64>,
     /// What was done to the world and to the store, for a person; `None`: nobody asks.
@@ -163,6 +169,8 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            leaves: BTreeMap::new(),
             removals: BTreeMap::new(),
             tale: None,
             last_lines: Default::default(),
@@ -194,6 +202,7 @@ impl World {
         config.me = name.clone();
         config.endpoint = Endpoint { host: name.to_string(), port: 5432 };
         config.tags = Tags::default();
+        config.peer = config.peer.map(|_| name.to_string());
         let lives = self.nodes.get(name).map_or(0, |node| node.incarnation);
         let node = Node { incarnation: lives, ..Node::new(config) };
         self.nodes.insert(name.clone(), node);
@@ -525,6 +534,7 @@ impl World {
                 self.node_mut(&name).late.push((revision, changes));
                 self.show_watch(&name);
             }
+            Happening::NobodyAnswered(ticket) => self.nobody_answered(ticket),
             Happening::WatchMoves(name) => self.show_watch(&name),
         }
     }

@@ -1,5 +1,5 @@
 //! Nobody believes for longer than its record gives, counted from when that was written, by the believer's own clock (design rule 1;
-//! protocol rules 4 and 11). Unlike "at most one believes" this holds for every pair of clocks.
+//! protocol rules 4 and 11), or than all whom the record lists have let it go on (rule 33). Unlike "at most one believes" this holds for every pair of clocks.
 //!
 //! After a restored backup nothing is known of records written before; a member is judged again from its next renewal on.
 
@@ -17,6 +17,15 @@ pub(super) struct BeliefWithinTheRecord {
     ends: BTreeMap<MemberId, Moment>,
     /// The store went back once: who is not known may have had a record that is gone.
     forgot: bool,
+}
+
+impl World {
+    /// Whether everybody who may take over from the record has let this leader go on until then.
+    fn is_let_go_on(&self, leader: &MemberId, until: Moment) -> bool {
+        let record = self.records.leader.as_ref().filter(|record| record.holder.as_ref() == Some(leader));
+        let listed = record.and_then(|record| record.failsafe.as_ref());
+        listed.and_then(|listed| self.leave_ends(leader, listed)).is_some_and(|ends| until <= ends)
+    }
 }
 
 impl Invariant for BeliefWithinTheRecord {
@@ -47,7 +56,7 @@ impl Invariant for BeliefWithinTheRecord {
         for (name, node, until) in world.beliefs() {
             let Some(until) = until else { continue };
             match self.ends.get(name) {
-                Some(ends) if until > *ends => {
+                Some(ends) if until > *ends && !world.is_let_go_on(name, until) => {
                     return Some(format!("{name} believes until {until}, its record ends at {ends}"));
                 }
                 None if !self.forgot && until > node.clock.shows(world.now) => {
