@@ -24,7 +24,9 @@ impl World {
     fn is_let_go_on(&self, leader: &MemberId, until: Moment) -> bool {
         let record = self.records.leader.as_ref().filter(|record| record.holder.as_ref() == Some(leader));
         let listed = record.and_then(|record| record.failsafe.as_ref());
-        listed.and_then(|listed| self.leave_ends(leader, listed)).is_some_and(|ends| until <= ends)
+        let Some(listed) = listed else { return false };
+        // Where nobody may take over, nobody need be asked.
+        listed.is_empty() || self.leave_ends(leader, listed).is_some_and(|ends| until <= ends)
     }
 }
 
