@@ -257,7 +257,7 @@ fn begin(plan: &Plan, told: bool) -> World {
         config.watchdog = Some(WATCHDOG_ACTS_BEFORE);
         (config.services, config.filestore) = (true, true);
         // In two worlds of three the members can ask one another.
-        config.peer = (plan.seed % 3 != 0).then(|| config.me.to_string());
+        config.peer = (!plan.seed.is_multiple_of(3)).then(|| config.me.to_string());
     });
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
