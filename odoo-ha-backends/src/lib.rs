@@ -7,12 +7,18 @@
 //! |---|---|---|
 //! | `memory` | all | in-memory implementations, for tests of embedders |
 //! | `sqlite` | `Dcs` | one file, for several processes of one machine |
+//! | `consul` | `Dcs` | Consul 1.8 and later, for clusters of several machines |
+//! | `etcd` | `Dcs` | etcd 3.4 and later; building it takes `protoc` |
 //! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `log` | `Notifier` | the program's own log |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 
+#[cfg(feature = "consul")]
+pub mod consul;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 #[cfg(feature = "guard")]
 pub mod guard;
 #[cfg(feature = "listener")]

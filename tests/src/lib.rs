@@ -1,5 +1,5 @@
 //! What the tests share: a made-up world in which machines run by a clock of its own, a model of all orders of events, mutants that prove that
-//! broken rules are seen, and disks that are full.
+//! broken rules are seen, disks that are full, and real stores with their faults.
 
 pub mod mutants;
 
@@ -11,3 +11,7 @@ pub mod sim;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a beginning that cannot be reached fails its test")]
 pub mod model;
+
+#[cfg(feature = "real")]
+#[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
+pub mod stores;

@@ -64,8 +64,8 @@ pub trait Dcs: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the store cannot be reached in time; `Denied`. That `from` is too old is no error here but the
-    /// first event, [`WatchEvent::Gap`].
+    /// `Unavailable` when the store cannot be reached in time; `Denied`; `Malformed` as for a read. That `from` is too old is
+    /// no error here but the first event, [`WatchEvent::Gap`].
     async fn watch(&self, from: Revision, timeout: Duration) -> Result<Box<dyn DcsWatch>, Error>;
 }
 
@@ -78,8 +78,8 @@ pub trait DcsWatch: Send + Debug {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the connection is lost: the watch is over, changes may have been missed, and the caller reads
-    /// anew.
+    /// `Unavailable` when the connection is lost, `Denied` and `Malformed` as for a read: the watch is over, changes may have
+    /// been missed, and the caller reads anew.
     async fn next(&mut self) -> Result<WatchEvent, Error>;
 }
 

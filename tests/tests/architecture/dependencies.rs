@@ -9,6 +9,8 @@ const BACKENDS: &str = "odoo-ha-backends";
 /// Each feature of the backends crate with the client libraries that it may link. A new feature gets its row here:
 /// a client that a row does not name must not come with it.
 const CLIENTS: &[(&str, &[&str])] = &[
+    ("consul", &["reqwest"]),
+    ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
     ("listener", &[]),
     ("log", &[]),
@@ -21,7 +23,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
 ];
 
 /// Optional dependencies that are nobody's client: any feature may have them.
-const SHARED: &[&str] = &["futures-util", "rustix", "serde", "serde_json", "tokio", "tracing"];
+const SHARED: &[&str] = &["base64", "futures-util", "rustix", "serde", "serde_json", "tokio", "tracing"];
 
 /// What a runtime is made of; the machine and the roles need none.
 const RUNTIME: &[&str] = &["tokio", "async-std", "smol", "mio"];
