@@ -157,6 +157,11 @@ pub enum EventKind {
         /// Whether it is suspended now.
         paused: bool,
     },
+    /// A leader that does not reach the store goes on by the leave of all members, or need not any longer.
+    Failsafe {
+        /// Whether it does now.
+        active: bool,
+    },
     /// Something stands in the way; the machine does not go on until it is gone.
     Refusal {
         /// What, and what to do.
@@ -196,6 +201,7 @@ impl EventKind {
             | Self::DatabaseDied
             | Self::StandbyDropped { .. }
             | Self::RequestRefused { .. }
+            | Self::Failsafe { active: true }
             | Self::Trouble { .. } => Severity::Warning,
             Self::HealthChanged { healthy, .. } => {
                 if *healthy {
@@ -217,6 +223,7 @@ impl EventKind {
             | Self::Streaming { .. }
             | Self::SwitchoverStarted { .. }
             | Self::HandedOver { .. }
+            | Self::Failsafe { active: false }
             | Self::PauseChanged { .. } => Severity::Info,
         }
     }

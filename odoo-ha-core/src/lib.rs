@@ -5,7 +5,7 @@
 //!
 //! | layer | module | what it is |
 //! |---|---|---|
-//! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`policy`], [`probes`], [`error`] | plain data |
+//! | vocabulary | [`time`], [`member`], [`term`], [`lsn`], [`store`], [`records`], [`database`], [`event`], [`failsafe`], [`policy`], [`probes`], [`error`] | plain data |
 //! | roles | [`roles`] | what a backend implements: store, address, database, files, probes, notifiers |
 //! | machine | [`machine`] | every decision, pure |
 //! | driver | [`driver`] (feature, on by default) | the machine on threads of its own, and its public face |
@@ -20,6 +20,7 @@ pub mod database;
 pub mod driver;
 pub mod error;
 pub mod event;
+pub mod failsafe;
 pub mod lsn;
 pub mod machine;
 pub mod member;

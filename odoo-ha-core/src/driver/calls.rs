@@ -62,6 +62,8 @@ impl Duty {
             | Order::LeadFilestore { .. }
             | Order::FollowFilestore { .. }
             | Order::RestFilestore
+            | Order::AskMember { .. }
+            | Order::AnswerMember { .. }
             | Order::FeedWatchdog { .. } => Self::Other,
         }
     }

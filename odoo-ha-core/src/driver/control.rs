@@ -126,6 +126,7 @@ impl Control {
             Told::Changed { watch, revision, changes } => {
                 self.watches.is_current(watch).then_some(Input::Changed { revision, changes })
             }
+            Told::Questioned { ticket, question } => Some(Input::Questioned { ticket, question }),
             Told::Checked(checked) => self.believed.take(&checked),
         }
     }

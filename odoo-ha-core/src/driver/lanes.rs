@@ -250,6 +250,10 @@ pub(super) enum Place {
     DatabaseWatch,
     /// Waiting for the loss of the watchdog.
     WatchdogWatch,
+    /// Asking other members, and answering them.
+    Peers,
+    /// Waiting for their questions.
+    PeersWatch,
 }
 
 impl Place {
@@ -269,6 +273,8 @@ impl Place {
             Self::Filestore => "files",
             Self::DatabaseWatch => "db-exit",
             Self::WatchdogWatch => "wd-lost",
+            Self::Peers => "peers",
+            Self::PeersWatch => "peers-in",
         }
     }
 }

@@ -74,6 +74,7 @@ mod node;
 mod notifiers;
 mod perform;
 mod probes;
+mod questions;
 mod watches;
 
 #[cfg(test)]

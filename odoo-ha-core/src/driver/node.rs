@@ -25,6 +25,7 @@ use super::memo::MemoFile;
 use super::notifiers::NotifierQueue;
 use super::perform::{Hands, Parts};
 use super::probes::{Believed, Probe};
+use super::questions::Questions;
 use super::watches::Watches;
 
 /// Commands that wait to be heard. The control loop hears one in microseconds; who commands faster than that waits.
@@ -90,10 +91,12 @@ impl HaNode {
         drop(working);
 
         let parts = Arc::new(parts);
+        let questions = Arc::<Questions>::default();
         let hands = Hands {
             parts: parts.clone(),
             clock: clock.clone(),
             memo: Arc::new(memo_file),
+            questions: questions.clone(),
             incarnation,
             turn: Arc::default(),
         };
@@ -117,7 +120,7 @@ impl HaNode {
             clock,
             timer,
             calls: Calls::new(hands, node_lanes.clone()),
-            watches: Watches::new(parts.clone(), node_lanes.clone(), told_sender),
+            watches: Watches::new(parts.clone(), node_lanes.clone(), told_sender, questions),
             believed,
             commands,
             told,

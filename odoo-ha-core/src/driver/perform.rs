@@ -8,13 +8,16 @@ use tokio::sync::Mutex;
 use crate::database::{DatabaseAnswer, DatabaseOrder};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::machine::{Action, Answer, Order};
-use crate::roles::{AddressState, Dcs, Feed, FilestoreSync, FloatingIp, ReplicationManager, ServiceManager, Watchdog};
+use crate::roles::{
+    AddressState, Dcs, Feed, FilestoreSync, FloatingIp, Peers, ReplicationManager, ServiceManager, Watchdog,
+};
 use crate::term::Term;
 use crate::time::Moment;
 
 use super::clock::Clock;
 use super::lanes::Place;
 use super::memo::MemoFile;
+use super::questions::Questions;
 
 /// How long a stop waits for the order whose place it takes to be dropped. Dropping takes microseconds, unless that
 /// order blocks its thread; then the stop begins beside it, because a stop cannot wait.
@@ -29,6 +32,7 @@ pub(super) struct Parts {
     pub(super) services: Option<Arc<dyn ServiceManager>>,
     pub(super) filestore: Option<Arc<dyn FilestoreSync>>,
     pub(super) watchdog: Option<Arc<dyn Watchdog>>,
+    pub(super) peers: Option<Arc<dyn Peers>>,
 }
 
 impl Parts {
@@ -54,6 +58,9 @@ impl Parts {
         if self.watchdog.is_some() {
             places.extend([Place::Watchdog, Place::WatchdogWatch]);
         }
+        if self.peers.is_some() {
+            places.extend([Place::Peers, Place::PeersWatch]);
+        }
         places
     }
 }
@@ -64,6 +71,7 @@ pub(super) struct Hands {
     pub(super) parts: Arc<Parts>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memo: Arc<MemoFile>,
+    pub(super) questions: Arc<Questions>,
     pub(super) incarnation: u64,
     /// Held while an order to the database runs: one at a time.
     pub(super) turn: Arc<Mutex<()>>,
@@ -92,6 +100,7 @@ pub(super) const fn place_of(order: &Order) -> Place {
         Order::StopServices => Place::ServicesDown,
         Order::LeadFilestore { .. } | Order::FollowFilestore { .. } | Order::RestFilestore => Place::Filestore,
         Order::ArmWatchdog { .. } | Order::FeedWatchdog { .. } | Order::DisarmWatchdog => Place::Watchdog,
+        Order::AskMember { .. } | Order::AnswerMember { .. } => Place::Peers,
     }
 }
 
@@ -122,6 +131,8 @@ pub(super) const fn verb(order: &Order) -> &'static str {
         Order::ArmWatchdog { .. } => "arm the watchdog",
         Order::FeedWatchdog { .. } => "feed the watchdog",
         Order::DisarmWatchdog => "disarm the watchdog",
+        Order::AskMember { .. } => "ask another member",
+        Order::AnswerMember { .. } => "answer another member",
     }
 }
 
@@ -164,6 +175,16 @@ impl Hands {
                 done(self.watchdog()?.feed(self.portion(term, deadline), timeout).await)
             }
             Order::DisarmWatchdog => done(self.watchdog()?.disarm(timeout).await),
+            Order::AskMember { at: None, .. } => {
+                Err(Error::new(ErrorKind::Unavailable, "the member has not said where it can be asked"))
+            }
+            Order::AskMember { at: Some(at), question } => {
+                self.peers()?.ask(&at, &question, timeout).await.map(Answer::Asked)
+            }
+            Order::AnswerMember { ticket, reply } => {
+                self.questions.answer(ticket, reply);
+                Ok(Answer::Done)
+            }
         };
         result.map_err(|error| Failure::from(&error))
     }
@@ -217,6 +238,10 @@ impl Hands {
 
     fn filestore(&self) -> Result<&Arc<dyn FilestoreSync>, Failure> {
         self.parts.filestore.as_ref().ok_or_else(|| absent("filestore"))
+    }
+
+    fn peers(&self) -> Result<&Arc<dyn Peers>, Failure> {
+        self.parts.peers.as_ref().ok_or_else(|| absent("way to other members"))
     }
 
     fn watchdog(&self) -> Result<&Arc<dyn Watchdog>, Failure> {

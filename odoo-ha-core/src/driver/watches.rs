@@ -1,4 +1,4 @@
-//! What is waited for all the time: changes in the store, the end of the database, the loss of the watchdog.
+//! What is waited for all the time: changes in the store, the end of the database, the loss of the watchdog, questions of other members.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 
 use crate::database::DatabaseAnswer;
+use crate::failsafe::Question;
 use crate::machine::{Answer, Input};
 use crate::roles::WatchEvent;
 use crate::store::{Change, Revision};
@@ -17,6 +18,7 @@ use super::calls::{Duty, Ended};
 use super::lanes::{NodeLanes, Place};
 use super::perform::Parts;
 use super::probes::Checked;
+use super::questions::Questions;
 
 /// Longest time in which a watch must have begun. Without one the machine reads again, which begins another.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +42,13 @@ pub(super) enum Told {
         /// The changes.
         changes: Vec<Change>,
     },
+    /// By another member.
+    Questioned {
+        /// Names the question.
+        ticket: u64,
+        /// What is asked.
+        question: Question,
+    },
     /// By a probe.
     Checked(Checked),
 }
@@ -49,6 +58,7 @@ enum Over {
     Store,
     Database,
     Watchdog,
+    Peers,
 }
 
 /// A watch that runs, or is paced until it may.
@@ -101,20 +111,31 @@ pub(super) struct Watches {
     store: Slot,
     database: Slot,
     watchdog: Slot,
+    peers: Slot,
+    questions: Arc<Questions>,
 }
 
 impl Watches {
-    pub(super) fn new(parts: Arc<Parts>, lanes: Arc<NodeLanes>, told: mpsc::Sender<Told>) -> Self {
-        Self {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        lanes: Arc<NodeLanes>,
+        told: mpsc::Sender<Told>,
+        questions: Arc<Questions>,
+    ) -> Self {
+        let mut watches = Self {
             parts,
             lanes,
             told,
+            questions,
             running: JoinSet::new(),
             number: 0,
             store: Slot::default(),
             database: Slot::default(),
             watchdog: Slot::default(),
-        }
+            peers: Slot::default(),
+        };
+        watches.listen_to_peers();
+        watches
     }
 
     /// Begins what an answer makes possible: a watch of the store at the revision that was read, the wait for the end of a database that
@@ -138,6 +159,11 @@ impl Watches {
                     Over::Store => (&mut self.store, Input::WatchLost),
                     Over::Database => (&mut self.database, Input::DatabaseExited),
                     Over::Watchdog => (&mut self.watchdog, Input::WatchdogLost),
+                    Over::Peers => {
+                        self.peers.end(task);
+                        self.listen_to_peers();
+                        return None;
+                    }
                 };
                 slot.end(task).then_some(input)
             }
@@ -146,6 +172,9 @@ impl Watches {
             Some(Err(error)) => {
                 self.database.end(error.id());
                 self.watchdog.end(error.id());
+                if self.peers.end(error.id()) {
+                    self.listen_to_peers();
+                }
                 self.store.end(error.id()).then_some(Input::WatchLost)
             }
         }
@@ -178,6 +207,23 @@ impl Watches {
             Over::Database
         };
         self.database.running = Some(lane.spawn_in(&mut self.running, watch));
+    }
+
+    fn listen_to_peers(&mut self) {
+        let (Some(peers), Some(lane)) = (self.parts.peers.clone(), self.lanes.at(Place::PeersWatch)) else { return };
+        let (told, questions, paced) = (self.told.clone(), self.questions.clone(), self.peers.paced());
+        let watch = async move {
+            paced.await;
+            while let Ok(asked) = peers.next().await {
+                let question = asked.question.clone();
+                let ticket = questions.keep(asked);
+                if told.send(Told::Questioned { ticket, question }).await.is_err() {
+                    break;
+                }
+            }
+            Over::Peers
+        };
+        self.peers.running = Some(lane.spawn_in(&mut self.running, watch));
     }
 
     fn watch_watchdog(&mut self) {

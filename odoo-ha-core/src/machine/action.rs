@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{DatabaseOrder, Endpoint};
+use crate::failsafe::{Question, Reply};
 use crate::member::{ClusterId, MemberId};
 use crate::records::LeaderRef;
 use crate::store::Commit;
@@ -90,6 +91,20 @@ pub enum Order {
     },
     /// Tell it that the node is harmless.
     DisarmWatchdog,
+    /// Ask another member whether this leader may go on.
+    AskMember {
+        /// Where it said that it can be asked; `None`: it said nothing.
+        at: Option<String>,
+        /// What is asked.
+        question: Question,
+    },
+    /// Answer a leader that asked.
+    AnswerMember {
+        /// Which question.
+        ticket: u64,
+        /// The answer.
+        reply: Reply,
+    },
 }
 
 /// What a member keeps beside its data, so that neither a restart of the agent nor a store that forgot can mislead it.

@@ -91,6 +91,8 @@ impl Machine {
             self.publish_finished(&result);
         } else if self.asking.as_ref().is_some_and(|(call, _)| *call == id) {
             self.ask_finished(&result);
+        } else if self.waits_for_member(id) {
+            self.member_answered(id, &result);
         } else if self.faces.waits_for(id) {
             self.face_finished(id, &result);
         } else {
@@ -101,6 +103,9 @@ impl Machine {
     fn read_finished(&mut self, id: CallId, began: &Reading, result: Result<Answer, Failure>) {
         match result {
             Ok(Answer::Snapshot(snapshot)) => {
+                if let Some(reign) = &mut self.reign {
+                    reign.store_is_silent = false;
+                }
                 self.take_snapshot(began, &snapshot);
                 self.read_answered(id, true);
             }

@@ -51,6 +51,9 @@ pub struct Config {
     pub bootstrap: Bootstrap,
     /// Members that must have reported that they hold no data before a new database is made (protocol rule 38).
     pub founders: BTreeSet<MemberId>,
+    /// Where other members ask this one what they cannot ask the store; `None`: there is no such way, and a leader that does not reach the
+    /// store gives up.
+    pub peer: Option<String>,
     /// The address, where there is one.
     pub address: Option<AddressFacts>,
     /// There are services to start and stop.
@@ -80,6 +83,7 @@ impl Config {
             tags: Tags::default(),
             bootstrap: Bootstrap::default(),
             founders: BTreeSet::new(),
+            peer: None,
             address: None,
             services: false,
             filestore: false,

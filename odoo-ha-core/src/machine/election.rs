@@ -75,6 +75,7 @@ pub(super) fn decide(
     }
     let allowed = |vote: &VoteRecord| {
         vote.electable
+            && leader.may_be_taken_by(&vote.member)
             && (sync.rule == ElectionRule::Synchronous
                 || vote.position.term > leader.mark.term
                 || leader.lsn.bytes_since(vote.position.lsn) <= maximum_lag)
@@ -95,7 +96,8 @@ pub(super) fn decide(
             leader.lsn
         )),
         None => Verdict::Nobody(
-            "the most advanced copy is tagged nofailover: lift the tag, or bring the old leader back".into(),
+            "the most advanced copy is tagged nofailover, or joined after the leader's last renewal: lift the tag, or bring the old leader back"
+                .into(),
         ),
     }
 }

@@ -166,7 +166,9 @@ impl Machine {
             return Some(since);
         }
         let synchronous = self.view.sync.as_ref().is_some_and(|seen| seen.record.rule == ElectionRule::Synchronous);
-        Some(since + if synchronous && !forced { leader.suspicion() } else { leader.ttl() })
+        let at = since + if synchronous && !forced { leader.suspicion() } else { leader.ttl() };
+        // What it promised a leader that could not reach the store, it keeps.
+        Some(self.held_until(leader).map_or(at, |held| at.max(held)))
     }
 
     /// Whether this member is one that votes, whatever its data.

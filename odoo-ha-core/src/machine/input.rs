@@ -2,6 +2,7 @@
 
 use crate::database::DatabaseAnswer;
 use crate::error::Failure;
+use crate::failsafe::{Question, Reply};
 use crate::policy::{Policy, Timing};
 use crate::records::RequestKind;
 use crate::store::{Change, Committed, Revision, Snapshot};
@@ -44,6 +45,13 @@ pub enum Input {
     },
     /// The wall clock moved against the monotonic one.
     ClockJumped,
+    /// A leader asks whether it may go on. It is answered with an `AnswerMember` of the same ticket.
+    Questioned {
+        /// Names the question.
+        ticket: u64,
+        /// What is asked.
+        question: Question,
+    },
     /// Somebody on this node wants something.
     Command(Command),
 }
@@ -59,6 +67,8 @@ pub enum Answer {
     Database(DatabaseAnswer),
     /// To `LookAtAddress`: whether it is here.
     AddressHere(bool),
+    /// To `AskMember`.
+    Asked(Reply),
     /// To everything else.
     Done,
 }

@@ -69,6 +69,7 @@ impl Machine {
             state: self.state.name().as_str().to_owned(),
             refusal: self.refusal.clone(),
             penalty: self.penalty,
+            peer: self.config.peer.clone(),
         }
     }
 
@@ -130,12 +131,13 @@ fn differs(before: &MemberRecord, now: &MemberRecord) -> bool {
         state,
         refusal,
         penalty,
+        peer,
     } = now;
     let same_data = (&before.data, before.system_id, before.data_term) == (data, *system_id, *data_term);
     let same_database =
         (before.database, before.timeline) == (*database, *timeline) && before.streams_from == *streams_from;
     let same_machine = before.state == *state && before.refusal == *refusal && before.leaving == *leaving;
     let same_member = before.member == *member && before.endpoint == *endpoint && before.tags == *tags;
-    let same_rest = before.remembered.term == *term && before.penalty == *penalty;
+    let same_rest = before.remembered.term == *term && before.penalty == *penalty && before.peer == *peer;
     !(same_data && same_database && same_machine && same_member && same_rest)
 }

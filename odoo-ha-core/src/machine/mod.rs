@@ -14,6 +14,7 @@ mod candidacy;
 mod config;
 mod election;
 mod faces;
+mod failsafe;
 mod following;
 mod giving_up;
 mod hand_over;
@@ -123,6 +124,8 @@ pub struct Machine {
     needs_discard: bool,
     /// The read that is to confirm that this member's data count for nothing.
     discard_read: Option<CallId>,
+    /// What it has promised a leader that does not reach the store.
+    hold: Option<failsafe::Hold>,
     /// This member does not suspect or vote before this.
     hold_off_until: Moment,
     /// False suspicions in a row.
@@ -194,6 +197,7 @@ impl Machine {
             may_discard: false,
             needs_discard: false,
             discard_read: None,
+            hold: None,
             hold_off_until: now,
             false_alarms: 0,
             frozen: None,
@@ -277,6 +281,7 @@ impl Machine {
                 self.tell(EventKind::HealthChanged { probe, healthy }, sentence);
             }
             Input::ClockJumped => self.clock_jumped(),
+            Input::Questioned { ticket, question } => self.questioned(ticket, &question),
             Input::Command(command) => self.command(command),
         }
     }
@@ -310,6 +315,7 @@ impl Machine {
             return;
         }
         self.renew_if_due();
+        self.ask_members_if_due();
         self.remember_if_due();
         self.read_if_due();
         self.observe_if_due();

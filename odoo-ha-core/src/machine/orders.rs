@@ -244,6 +244,8 @@ impl Machine {
             reign.next_renewal = self.now;
             reign.jumped_at = Some(self.now);
             let ttl = reign.leader.ttl();
+            let reserved = self.config.timing.stop_budget + self.config.timing.clock_margin;
+            reign.leave.clock_jumped(self.now, self.config.timing.renew_interval + reserved);
             if let Some(confirmed) = reign.confirmed
                 && confirmed + ttl > limit + self.config.timing.stop_budget + self.config.timing.clock_margin
             {

@@ -67,8 +67,16 @@ impl Ends {
         if record.paused {
             return Self { belief: Moment::MAX, give_up: Moment::MAX };
         }
-        let belief = sent + record.ttl();
+        Self::at(sent + record.ttl(), timing)
+    }
+
+    /// Belief that ends then.
+    pub(super) fn at(belief: Moment, timing: &Timing) -> Self {
         Self { belief, give_up: belief.before(timing.clock_margin + timing.stop_budget) }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { belief: self.belief.max(other.belief), give_up: self.give_up.max(other.give_up) }
     }
 
     fn min(self, other: Self) -> Self {
@@ -98,6 +106,16 @@ impl Attempts {
     /// Nothing was written that the last confirmed version does not know of.
     fn are_settled(&self) -> bool {
         self.under_way.is_none() && self.unsettled.is_empty() && self.forgotten.is_none()
+    }
+
+    /// Whether some were forgotten that may have landed.
+    pub(super) const fn were_forgotten(&self) -> bool {
+        self.forgotten.is_some()
+    }
+
+    /// One more would make the oldest be forgotten.
+    pub(super) fn are_many(&self) -> bool {
+        self.unsettled.len() >= MAX_UNSETTLED - 1
     }
 
     /// The write under way ended without a certain answer.
@@ -148,6 +166,10 @@ pub(super) struct Reign {
     pub(super) jumped_at: Option<Moment>,
     /// Leadership is lost by the record; nothing may be renewed.
     pub(super) lost: bool,
+    /// The store has answered nothing since a write that it left unanswered.
+    pub(super) store_is_silent: bool,
+    /// The members' leave to go on without the store.
+    pub(super) leave: super::failsafe::Leave,
     pub(super) attempts: Attempts,
     pub(super) next_renewal: Moment,
     /// The cluster asks for this in the next versions.
@@ -217,6 +239,8 @@ impl Reign {
             confirmed,
             jumped_at: None,
             lost: false,
+            store_is_silent: false,
+            leave: super::failsafe::Leave::default(),
             attempts: Attempts::default(),
             next_renewal: now,
             history: None,
@@ -250,11 +274,16 @@ impl Reign {
         let none = Ends { belief: Moment::ORIGIN, give_up: Moment::ORIGIN };
         let Some(confirmed) = self.confirmed.filter(|_| !self.lost) else { return none };
         let ends = Ends::of(&self.leader, confirmed, &self.timing);
+        let by_leave = self.leave.ends(&self.timing);
         if self.attempts.are_settled() {
-            return ends;
+            return by_leave.map_or(ends, |leave| ends.max(leave));
         }
         let all = self.attempts.all().map(Attempt::ends).chain(self.attempts.forgotten);
-        all.fold(ends, Ends::min)
+        let by_store = all.fold(ends, Ends::min);
+        // Nobody was asked whether leadership may be left, nor what a write that is forgotten may have listed.
+        let only_renewals = self.attempts.all().all(|attempt| attempt.purpose == Purpose::Renew);
+        let counts = only_renewals && !self.attempts.were_forgotten();
+        by_leave.filter(|_| counts).map_or(by_store, |leave| by_store.max(leave))
     }
 
     /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.

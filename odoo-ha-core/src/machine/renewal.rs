@@ -28,9 +28,17 @@ impl Machine {
             .reign
             .as_ref()
             .is_some_and(|reign| !reign.lost && reign.attempts.under_way.is_none() && reign.next_renewal <= self.now);
-        if renews && due && self.store_is_usable() {
-            self.write_leader(Purpose::Renew, None);
+        if !renews || !due || !self.store_is_usable() {
+            return;
         }
+        let interval = self.config.timing.renew_interval;
+        if let Some(reign) = self.reign.as_mut().filter(|reign| reign.store_is_silent && reign.attempts.are_many()) {
+            // None of those may be forgotten while the members' leave is all there is: it is asked whether the store is back before one more is sent.
+            reign.next_renewal = self.now + interval;
+            self.refresh();
+            return;
+        }
+        self.write_leader(Purpose::Renew, None);
     }
 
     /// Writes the leader record, guarded by the version of this member's own last one. For `HandOver`, to whom.
@@ -60,6 +68,7 @@ impl Machine {
             excluded: reign.excluded.clone(),
             origin: reign.leader.origin.clone(),
             timeline: reign.leader.timeline,
+            failsafe: if reign.serving { self.whom_to_ask() } else { None },
         };
         let mut sync = match &reign.sync_step {
             SyncStep::Recording { draft } if !reign.renew_alone => {
@@ -72,6 +81,7 @@ impl Machine {
             Purpose::Release => {
                 leader.holder = None;
                 leader.hand_over = None;
+                leader.failsafe = None;
                 // Never primary, it acknowledged nothing: who could be elected before can be again (protocol rule 17).
                 let unused = self.stopped_before_promotion(reign).then(|| reign.before.clone()).flatten();
                 sync = unused.map(|before| (SyncDraft::of(&before), before.leader, before.leader_data));
@@ -90,6 +100,7 @@ impl Machine {
                 leader.hand_over = None;
                 leader.timeline = leader.timeline.next();
                 leader.excluded.clear();
+                leader.failsafe = None;
                 leader.lsn = leader.lsn.min(shutdown);
             }
         }
@@ -194,7 +205,10 @@ impl Machine {
                         // A member that rewrites its record again and again must not keep its leader from renewing.
                         reign.renew_alone = attempt.is_some_and(|attempt| attempt.sync.is_some());
                     }
-                    _ => reign.attempts.unanswered(),
+                    _ => {
+                        reign.attempts.unanswered();
+                        reign.store_is_silent = true;
+                    }
                 }
                 reign.next_renewal = self.now + super::calls::STORE_RETRY.min(self.config.timing.renew_interval);
                 if failure.kind == ErrorKind::Denied {
@@ -244,6 +258,7 @@ impl Machine {
                 } else {
                     reign.next_renewal = now;
                 }
+                reign.store_is_silent = false;
                 reign.leader = attempt.leader;
                 reign.timing = attempt.timing;
                 reign.history = reign.history.take().filter(|wanted| Some(wanted) != attempt.history.as_ref());
@@ -261,6 +276,7 @@ impl Machine {
                 } else if std::mem::take(&mut reign.renew_alone) {
                     reign.next_renewal = now;
                 }
+                self.store_confirms();
                 self.feed_watchdog();
             }
             Purpose::Release => {

@@ -147,6 +147,7 @@ impl Machine {
             lsn,
             hand_over: None,
             excluded: Default::default(),
+            failsafe: None,
         };
         let draft = election::after(&sync.record, &self.config.me);
         let sync_record = SyncRecord {
@@ -214,6 +215,7 @@ impl Machine {
             lsn: Lsn(0),
             hand_over: None,
             excluded: Default::default(),
+            failsafe: None,
         };
         let rule = match self.config.policy.sync_mode {
             SyncMode::Asynchronous => ElectionRule::Asynchronous,

@@ -25,6 +25,8 @@ pub enum Cause {
     StillSilent,
     /// The leader renewed after all, or somebody else leads.
     LeaderSeen,
+    /// The leader asked whether it may go on without the store.
+    LeaderAsked,
     /// The store or the database did not answer as it must.
     NotConfirmed,
     /// The vote stands in the store.
@@ -115,6 +117,7 @@ pub const TRANSITIONS: &[Transition] = &[
     ),
     row(S::Following, Cause::Vacant, S::Suspecting, "nobody holds leadership; the store is asked"),
     row(S::Suspecting, Cause::LeaderSeen, S::Following, "the leader record has changed after all"),
+    row(S::Suspecting, Cause::LeaderAsked, S::Following, "the leader lives, and may go on without the store"),
     row(S::Suspecting, Cause::NotConfirmed, S::Following, "the store did not answer; nothing is done"),
     row(
         S::Suspecting,

@@ -53,6 +53,7 @@ impl Machine {
             wakes.push(self.next_observation);
         }
         if let Some(reign) = &self.reign {
+            wakes.extend(reign.leave.wake_at());
             wakes.extend([reign.give_up_at(), reign.belief_ends(), reign.not_before]);
             if reign.attempts.under_way.is_none() {
                 wakes.push(reign.next_renewal);

@@ -66,12 +66,21 @@ pub struct LeaderRecord {
     pub hand_over: Option<PlannedHandOver>,
     /// Members that could not promote in this term and do not vote against this version.
     pub excluded: BTreeSet<MemberId>,
+    /// Whom the holder asks whether it may go on when it does not reach the store; only these may take over from this version. `None`:
+    /// it asks nobody, and anybody may.
+    #[serde(default)]
+    pub failsafe: Option<BTreeSet<MemberId>>,
 }
 
 impl LeaderRecord {
     /// How long it stays its holder's.
     pub const fn ttl(&self) -> Duration {
         Duration::from_millis(self.ttl_ms)
+    }
+
+    /// Whether this member may take over from this version. The holder itself may, once its belief has ended.
+    pub fn may_be_taken_by(&self, member: &MemberId) -> bool {
+        self.holder.as_ref() == Some(member) || self.failsafe.as_ref().is_none_or(|listed| listed.contains(member))
     }
 
     /// How long it may be unchanged before standbys of a synchronous cluster vote.

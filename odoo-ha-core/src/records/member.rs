@@ -43,6 +43,9 @@ pub struct MemberRecord {
     pub refusal: Option<String>,
     /// The summed weights of its failing probes.
     pub penalty: u32,
+    /// Where other members ask it what they cannot ask the store; `None`: nowhere.
+    #[serde(default)]
+    pub peer: Option<String>,
 }
 
 impl Record for MemberRecord {

@@ -38,7 +38,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[35, 42],
         breaks: "the winner attaches an address that cannot refuse an older term before the old leader's belief has ended",
         edits: &[edit(TAKEOVER, ["reign.not_before = ", "self.others_are_harmless_at()", ";"], "self.now")],
-        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_first_winner_cannot_promote"),
+        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["address_is_safe"] },
     },
     Mutant {
         name: "restarted_winner_does_not_wait",
@@ -60,7 +60,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "database.standbys.get(name).is_some_and(|s| s.streaming && s.flushed >= end)", ""],
             "!name.as_str().is_empty() && end >= crate::lsn::Lsn(0)",
         )],
-        caught: Catch::Situation("address_waits_for_the_recovered_log::nobody_reads_what_an_admitted_member_may_lack"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["reads_never_go_back"] },
     },
     Mutant {
         name: "address_stays_when_leadership_goes",
@@ -86,7 +86,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "Some(ends.map_or(next, |ends| ends.min(next)))", ""],
             "let _ = (ends, next); Some(self.after(timing.ttl * 4))",
         )],
-        caught: Catch::Situation("agent_frozen::the_watchdog_stops_its_database_in_time"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["guards_end_with_the_record"] },
     },
     Mutant {
         name: "guard_is_not_armed",
@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(PROMOTION, ["return false;\n        }\n        ", "self.watchdog_is_armed()", "\n    }"], "true"),
             edit(WATCHDOG, ["            ", "self.watchdog_is_armed();", "\n"], ""),
         ],
-        caught: Catch::Situation("agent_frozen::the_watchdog_stops_its_database_in_time"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["guards_end_with_the_record"] },
     },
     Mutant {
         name: "primary_without_leadership_runs_on",
@@ -107,6 +107,68 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "stop", " {\n            self.trouble"],
             "false && stop",
         )],
-        caught: Catch::Situation("resumed_without_the_store::an_unconfirmed_primary_is_stopped"),
+        caught: Catch::Seeds { profile: "unguarded", seeds: 20, by: &["heals"] },
+    },
+    Mutant {
+        name: "resumed_with_a_guard_without_an_end",
+        rules: &[5, 34],
+        breaks: "a paused leader writes that it is paused no more while its watchdog knows no end",
+        edits: &[edit(
+            WATCHDOG,
+            ["            ", "!matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || (told && !unsaid)", "\n"],
+            "let _ = (told, unsaid); true",
+        )],
+        caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["guards_end_with_the_record"] },
+    },
+    Mutant {
+        name: "guard_is_let_go_while_primary",
+        rules: &[34],
+        breaks: "a member without leadership lets the watchdog go while its database runs as primary",
+        edits: &[edit(
+            WATCHDOG,
+            ["if settled && ", "!primary && self.faces.are_down()", " {\n                self.disarm_watchdog();"],
+            "(true || primary)",
+        )],
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["guards_end_with_the_record"] },
+    },
+    Mutant {
+        name: "attach_may_begin_at_any_time",
+        rules: &[35],
+        breaks: "an attach has no latest begin",
+        edits: &[edit(FACE, ["self.call(Order::AttachAddress { term }, timeout, ", "limit", "));"], "None")],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["address_is_safe"] },
+    },
+    Mutant {
+        name: "called_off_attach_is_forgotten",
+        rules: &[10, 35],
+        breaks: "an attach that was called off and may still happen is taken for one that did not",
+        edits: &[edit(
+            FACE,
+            [
+                "fn call_off(&mut self) {\n        ",
+                "if let Lift::Rising(call) = self.lift {\n            self.called_off = Some(call);\n        }",
+                "",
+            ],
+            "",
+        )],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["vacant_means_stopped"] },
+    },
+    Mutant {
+        name: "lost_address_is_not_taken_again",
+        rules: &[35],
+        breaks: "an address that is not where it was is not taken again",
+        edits: &[edit(FACE, ["if ", "matches!(result, Ok(Answer::AddressHere(false)))", " {"], "false")],
+        caught: Catch::Seeds { profile: "physics", seeds: 10, by: &["heals"] },
+    },
+    Mutant {
+        name: "attaches_in_flight_are_not_waited_for",
+        rules: &[35],
+        breaks: "a winner does not wait for an attach of the leader before that may still happen",
+        edits: &[edit(
+            TAKEOVER,
+            ["Some((since, ttl)) => ", "since + ttl + address.longest_in_flight", ","],
+            "since + ttl",
+        )],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["address_is_safe"] },
     },
 ];

@@ -20,7 +20,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "(false && seen.record.leaving)",
         )],
-        caught: Catch::Situation("bootstrap_first_wins::no_database_is_made_beside_one_that_is_there"),
+        caught: Catch::Seeds { profile: "beginnings", seeds: 20, by: &["new_databases_are_first"] },
     },
     Mutant {
         name: "new_cluster_in_a_wiped_store",
@@ -55,20 +55,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "Vec::new()",
         )],
-        caught: Catch::Situation("bootstrap_first_wins::one_of_them_makes_the_database_and_the_others_copy_it"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["terms_grow"] },
     },
     Mutant {
         name: "silent_beginner_is_not_replaced",
         rules: &[38],
         breaks: "a bootstrap whose beginner died is never taken over",
         edits: &[edit(FOLLOWING, ["if ", "self.beginner_is_silent(&leader)", " {"], "false")],
-        caught: Catch::Situation("bootstrap_first_wins::a_beginner_that_dies_is_replaced"),
+        caught: Catch::Seeds { profile: "beginnings", seeds: 20, by: &["heals"] },
     },
     Mutant {
         name: "another_database_is_accepted",
         rules: &[38],
         breaks: "data of another system identifier take part in the cluster",
         edits: &[edit(JOINING, ["(Some(ours), Some(here)) if ", "ours != here", " =>"], "false && ours != here")],
-        caught: Catch::Situation("records_broken_or_foreign::a_database_of_another_cluster_does_not_join"),
+        caught: Catch::Seeds { profile: "losses", seeds: 20, by: &["foreign_data_stay_away"] },
     },
 ];

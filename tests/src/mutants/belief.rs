@@ -29,7 +29,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[37],
         breaks: "giving up begins when belief has ended, so that the database still runs when others may start",
         edits: &[edit(REIGN, ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"], "belief")],
-        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
+        caught: Catch::Seeds {
+            profile: "unguarded",
+            seeds: 10,
+            by: &["stopped_before_belief_ends", "address_is_safe"],
+        },
     },
     Mutant {
         name: "stop_budget_is_nothing",
@@ -40,7 +44,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["give_up: ", "belief.before(timing.clock_margin + timing.stop_budget)", " }"],
             "belief.before(timing.clock_margin)",
         )],
-        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
+        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["stopped_before_belief_ends"] },
     },
     Mutant {
         name: "believes_twice_as_long",
@@ -58,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["self.watched = ", "seen.map(|version| (version, self.now))", ";\n        }\n        if let Some(why)"],
             "seen.map(|version| (version, self.watched.map_or(self.now, |(_, since)| since)))",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["one_believes", "heals", "address_is_safe"] },
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["silence_is_waited_for"] },
     },
     Mutant {
         name: "acts_before_the_renewal_is_answered",
@@ -91,28 +95,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[5],
         breaks: "a leader record that says paused is suspected like any other",
         edits: &[edit(FOLLOWING, ["if ", "leader.paused && !forced", " {\n            return None;"], "false")],
-        caught: Catch::Situation("paused_cluster::a_dead_leader_is_not_replaced_until_forced"),
+        caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["paused_is_left_alone"] },
     },
     Mutant {
         name: "asynchronous_suspicion_is_short",
         rules: &[42],
         breaks: "a short suspicion holds in asynchronous mode too, where only the lease keeps two leaders apart",
         edits: &[edit(FOLLOWING, ["Some(since + if ", "synchronous && !forced", " {"], "!forced")],
-        caught: Catch::Situation("host_gone::asynchronous_standbys_wait_for_the_ttl_however_short_suspicion_is"),
+        caught: Catch::Seeds { profile: "asynchronous", seeds: 20, by: &["silence_is_waited_for"] },
     },
     Mutant {
         name: "clock_jump_changes_nothing",
         rules: &[36],
         breaks: "after a jump of the wall clock the leader goes on believing in renewals sent before",
         edits: &[edit("odoo-ha-core/src/machine/mod.rs", ["Input::ClockJumped => ", "self.clock_jumped()", ","], "")],
-        caught: Catch::Situation("clock_jumped::without_the_store_it_holds_on_for_one_renewal_only"),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 20, by: &["jumps_shorten_belief"] },
     },
     Mutant {
         name: "renewal_from_before_a_jump_confirms",
         rules: &[36],
         breaks: "the answer to a renewal that was sent before the clock jumped confirms leadership",
         edits: &[edit(RENEWAL, ["if ", "reign.jumped_at.is_none_or(|jumped| attempt.sent >= jumped)", " {"], "true")],
-        caught: Catch::Situation("clock_jumped::without_the_store_it_holds_on_for_one_renewal_only"),
+        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["jumps_shorten_belief"] },
     },
     Mutant {
         name: "shorter_ttl_before_the_guard_knows",
@@ -127,9 +131,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "true",
         )],
-        caught: Catch::Situation(
-            "times_changed_at_run_time::a_watchdog_that_heard_of_a_long_life_does_not_outlive_a_short_one",
-        ),
+        caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["guards_end_with_the_record"] },
     },
     Mutant {
         name: "never_gives_up",
@@ -140,6 +142,46 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "reign.give_up_at() <= self.now", " {\n            self.give_up(\"leadership could not be renewed"],
             "false",
         )],
-        caught: Catch::Situation("leader_cut_from_store::it_gives_up_in_time_and_another_takes_over"),
+        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["stopped_before_belief_ends"] },
+    },
+    Mutant {
+        name: "observer_counts_by_its_own_times",
+        rules: &[4],
+        breaks: "an observer takes a leader for abandoned by its own ttl, not by that of the record",
+        edits: &[
+            edit(
+                FOLLOWING,
+                ["if synchronous && !forced { ", "leader.suspicion()", " } else { leader.ttl() })"],
+                "self.config.timing.suspicion",
+            ),
+            edit(FOLLOWING, ["{ leader.suspicion() } else { ", "leader.ttl()", " })"], "self.config.timing.ttl"),
+        ],
+        caught: Catch::Seeds { profile: "unguarded", seeds: 20, by: &["silence_is_waited_for"] },
+    },
+    Mutant {
+        name: "two_renewals_under_way",
+        rules: &[10],
+        breaks: "a renewal is sent while the one before has no answer",
+        edits: &[
+            edit(
+                RENEWAL,
+                [
+                    ".is_some_and(|reign| !reign.lost && ",
+                    "reign.attempts.under_way.is_none()",
+                    " && reign.next_renewal <= self.now);",
+                ],
+                "true",
+            ),
+            edit(
+                RENEWAL,
+                [
+                    "let Some(reign) = &self.reign else { return };\n        if ",
+                    "reign.attempts.under_way.is_some()",
+                    " {\n            return;",
+                ],
+                "false",
+            ),
+        ],
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["one_renewal_at_a_time"] },
     },
 ];

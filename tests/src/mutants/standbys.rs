@@ -4,6 +4,7 @@ use super::{Catch, Mutant, edit};
 
 const SYNC_CHANGE: &str = "odoo-ha-core/src/machine/sync_change.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
+const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
 const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
@@ -88,7 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["SynchronousStandbys::Nobody if ", "sync.strict && sync.rule == ElectionRule::Synchronous", " =>"],
             "false",
         )],
-        caught: Catch::Situation("strict_never_alone::a_failover_leaves_it_waiting_for_the_old_leader"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["strict_is_never_alone"] },
     },
     Mutant {
         name: "promotes_with_an_empty_setting",
@@ -128,8 +129,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 SYNC_CHANGE,
                 [
                     "&& ",
-                    "!record.tags.nosync\n                && !record.tags.nofailover",
-                    "\n                && record.system_id",
+                    "!record.tags.nosync\n            && !record.tags.nofailover",
+                    "\n            && record.system_id",
                 ],
                 "true",
             ),
@@ -139,7 +140,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "false",
             ),
         ],
-        caught: Catch::Situation("tags_are_heard::a_nofailover_member_is_never_named_and_never_leads"),
+        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
     },
     Mutant {
         name: "counted_data_are_discarded",
@@ -158,5 +159,72 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "every order to follow allows the data to be discarded",
         edits: &[edit(FOLLOWING, ["may_discard: ", "self.may_discard", ",\n            reclone"], "true")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "counted_data_are_kept"] },
+    },
+    Mutant {
+        name: "barrier_that_failed_counts",
+        rules: &[20],
+        breaks: "a change of the setting that was not in force in time is recorded all the same",
+        edits: &[edit(
+            SYNC_CHANGE,
+            [
+                "SyncDraft::of(&seen.record));\n        ",
+                "if !order.barrier || !self.store_is_usable() {\n            return;\n        }",
+                "",
+            ],
+            "self.synchronous_set(order);\nreturn;",
+        )],
+        caught: Catch::Seeds { profile: "physics", seeds: 20, by: &["no_commit_is_lost", "counted_have_every_commit"] },
+    },
+    Mutant {
+        name: "start_in_a_change_waits_for_the_record_only",
+        rules: &[18],
+        breaks: "a database that is started while a standby is being named does not wait for that one",
+        edits: &[edit(
+            PROMOTION,
+            [
+                "let changing = ",
+                "self.reign.as_ref().and_then(|reign| match &reign.sync_step {\n            SyncStep::Tightening { then } | SyncStep::Recording { draft: then } => Some(then),\n            SyncStep::Settled | SyncStep::Loosening => None,\n        })",
+                ";",
+            ],
+            "None::<&super::election::SyncDraft>",
+        )],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["names_are_waited_for"] },
+    },
+    Mutant {
+        name: "asynchronous_before_the_record",
+        rules: &[16, 18],
+        breaks: "a change to asynchronous mode is set in the database before the sync record says so",
+        edits: &[edit(
+            SYNC_CHANGE,
+            ["k: 0, strict: wanted_strict };\n            }\n            ", "self.record(draft);", ""],
+            "if draft.rule == ElectionRule::Asynchronous && let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\nlet order = SynchronousOrder { term, standbys: SynchronousStandbys::Nobody, barrier: false };\nself.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n}\nself.record(draft);",
+        )],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["names_are_waited_for"] },
+    },
+    Mutant {
+        name: "named_before_the_history",
+        rules: &[14],
+        breaks: "a member is named before the history has the row of the reign",
+        edits: &[edit(
+            SYNC_CHANGE,
+            ["let history_is_recorded = ", "reign.history.is_none() && reign.leader.serving", ";"],
+            "true",
+        )],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["history_is_told"] },
+    },
+    Mutant {
+        name: "setting_is_emptied_while_giving_up",
+        rules: &[21],
+        breaks: "whoever gives leadership up lets its database acknowledge alone",
+        edits: &[edit(
+            LEADING,
+            [
+                "if let Some(reign) = &mut self.reign {\n            ",
+                "reign.plan = None;",
+                "\n        }\n        self.go(State::GivingUp",
+            ],
+            "reign.plan = None;\nlet standbys = crate::database::SynchronousStandbys::Nobody;\nlet order = crate::database::SynchronousOrder { term: reign.term, standbys, barrier: false };\nself.order(crate::database::DatabaseOrder::SetSynchronous(order), std::time::Duration::from_secs(5));",
+        )],
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["acts_within_belief", "names_are_waited_for"] },
     },
 ];

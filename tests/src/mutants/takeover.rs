@@ -23,7 +23,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "vec![Guard::Version(Key::sync(), sync.version)]",
         )],
-        caught: Catch::Situation("takeover_lands_late::the_leader_that_renewed_meanwhile_leads_on"),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 40, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "winner_names_every_voter",
@@ -49,9 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[15],
         breaks: "the old leader does not take the place of the winner, so nobody is left who could be elected after it",
         edits: &[edit(ELECTION, ["", "names.insert(sync.leader.clone(), data.clone());", ""], "let _ = data;")],
-        caught: Catch::Situation(
-            "acknowledged_commits_survive_two_failovers::the_old_leader_leads_when_the_winner_dies_at_once",
-        ),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "takeover_in_the_same_term",
@@ -80,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["timeline: ", "before.timeline.max(newest).max(recorded.unwrap_or_default()).next()", ","],
             "before.timeline.max(newest).max(recorded.unwrap_or_default())",
         )],
-        caught: Catch::Situation("timelines_are_owned::each_reign_has_its_own"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["timelines_are_owned"] },
     },
     Mutant {
         name: "serves_before_the_history_is_recorded",
@@ -90,14 +88,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(FACES, ["|| reign.lost || ", "!reign.leader.serving || reign.history.is_some()", " {"], "false"),
             edit(PROMOTION, ["if ", "reign.leader.serving && reign.history.is_none()", " {"], "true"),
         ],
-        caught: Catch::Situation("history_before_users::the_row_is_there_first"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["history_is_told"] },
     },
     Mutant {
         name: "failed_winner_is_not_excluded",
         rules: &[17],
         breaks: "a winner that could not promote does not stand back",
         edits: &[edit(PROMOTION, ["", "reign.excluded.insert(self.config.me.clone());", ""], "")],
-        caught: Catch::Situation("winner_cannot_promote::it_stands_back_though_its_agent_restarts"),
+        caught: Catch::Seeds { profile: "lasting", seeds: 40, by: &["winners_stand_back"] },
     },
     Mutant {
         name: "hands_over_without_stopping",
@@ -119,14 +117,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
                  }\n\
                  return true;",
         )],
-        caught: Catch::Situation("switchover::a_shutdown_that_hangs_is_called_off_and_leadership_kept"),
+        caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["stopped_before_belief_ends", "handed_over_whole"] },
     },
     Mutant {
         name: "shutdown_that_hangs_is_waited_for",
         rules: &[40],
         breaks: "a fast shutdown that does not end is never called off",
         edits: &[edit(HAND_OVER, ["", "self.hand_over_step(Step::Aborting);", ""], "")],
-        caught: Catch::Situation("switchover::a_shutdown_that_hangs_is_called_off_and_leadership_kept"),
+        caught: Catch::Seeds { profile: "lasting", seeds: 20, by: &["shutdowns_are_called_off"] },
     },
     Mutant {
         name: "released_before_the_database_has_stopped",
@@ -137,7 +135,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["self.take_down(&giving_up);\n            ", "return false;", ""],
             "",
         )],
-        caught: Catch::Situation("released_when_all_is_down::a_vacant_record_means_a_stopped_database"),
+        caught: Catch::Seeds {
+            profile: "usual",
+            seeds: 10,
+            by: &["guards_end_with_the_record", "vacant_means_stopped"],
+        },
     },
     Mutant {
         name: "released_before_the_address_is_down",
@@ -148,7 +150,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "!self.faces.are_down() || not_before > self.now", " {"],
             "false && not_before > self.now",
         )],
-        caught: Catch::Situation("address_waits_for_the_old_belief::when_the_first_winner_cannot_promote"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["address_is_safe", "vacant_means_stopped"] },
     },
     Mutant {
         name: "promotion_has_no_bound",
@@ -158,7 +160,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(PROMOTION, ["if ", "self.now.since(reign.began) > self.config.timing.promote_timeout", " {"], "false"),
             edit(PROMOTION, ["if ", "hopeless && matches!(self.state, State::Promoting)", " {"], "false && hopeless"),
         ],
-        caught: Catch::Situation("winner_cannot_promote::one_that_hangs_is_passed_over"),
+        caught: Catch::Seeds { profile: "lasting", seeds: 80, by: &["winners_stand_back"] },
     },
     Mutant {
         name: "promotes_before_the_term_is_durable",
@@ -166,5 +168,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "the database is promoted before the right to do so is durable beside the data",
         edits: &[edit(PROMOTION, ["if ", "self.memo.led != term", " {\n            self.memo_wanted.led"], "false")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "primaries_have_the_term"] },
+    },
+    Mutant {
+        name: "hands_over_to_one_that_lacks_the_end",
+        rules: &[40],
+        breaks: "leadership is handed over before the target has the shutdown checkpoint",
+        edits: &[edit(HAND_OVER, ["if ", "has_it", " && settled && self.store_is_usable()"], "(true || has_it)")],
+        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["handed_over_whole"] },
     },
 ];

@@ -5,6 +5,7 @@ use super::{Catch, Mutant, edit};
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
 const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const MACHINE: &str = "odoo-ha-core/src/machine/mod.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -13,7 +14,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[8],
         breaks: "a renewal without an answer is forgotten",
         edits: &[edit(RENEWAL, ["_ => ", "reign.attempts.unanswered()", ","], "reign.attempts.under_way = None")],
-        caught: Catch::Situation("renewal_unanswered::done_not_done_or_later_the_leader_goes_on"),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["own_writes_are_known"] },
     },
     Mutant {
         name: "unanswered_renewal_is_taken_for_yes",
@@ -41,7 +42,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
              reign.attempts.unanswered();\n\
              }",
         )],
-        caught: Catch::Situation("change_of_names_unanswered::the_database_waits_for_whom_either_version_names"),
+        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for"] },
     },
     Mutant {
         name: "a_read_settles_what_it_does_not_show",
@@ -56,7 +57,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
              }\n\
              }",
         )],
-        caught: Catch::Situation("renewal_unanswered::done_not_done_or_later_the_leader_goes_on"),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 20, by: &["own_writes_are_known"] },
     },
     Mutant {
         name: "every_write_has_the_same_nonce",
@@ -92,6 +93,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "self.memo.led == leader.mark.term && leader.writer == *self.me()", " {\n            return true;"],
             "leader.writer == *self.me()",
         )],
-        caught: Catch::Situation("restarted_leader_renews_first::without_its_memory_it_does_not_resume"),
+        caught: Catch::Seeds { profile: "losses", seeds: 10, by: &["resumes_by_memory"] },
+    },
+    Mutant {
+        name: "resumes_without_what_was_acknowledged",
+        rules: &[6, 30],
+        breaks: "a leader whose database ends before what it published serves all the same",
+        edits: &[edit(PROMOTION, ["if ", "started.lsn < acknowledged", " {\n            let why"], "false")],
+        caught: Catch::Seeds { profile: "losses", seeds: 10, by: &["no_commit_is_lost"] },
+    },
+    Mutant {
+        name: "follows_before_it_remembers",
+        rules: &[6],
+        breaks: "a new leader is followed before its term is durable beside the data",
+        edits: &[edit(FOLLOWING, ["if ", "self.memo.mark.term < leader.mark.term", " {"], "false")],
+        caught: Catch::Seeds { profile: "harsh", seeds: 10, by: &["resumes_by_memory"] },
     },
 ];

@@ -35,9 +35,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["} else if ", "!succeeded || !self.store_is_usable()", " {\n            self.hold_off_until"],
             "!self.store_is_usable()",
         )],
-        caught: Catch::Situation(
-            "false_suspicion_without_the_store::commits_go_on_through_the_standby_that_lost_the_store",
-        ),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["freezes_are_confirmed"] },
     },
     Mutant {
         name: "thaws_on_the_version_it_voted_against",
@@ -74,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[12],
         breaks: "n - k votes of N suffice instead of n - k + 1",
         edits: &[edit(SYNC, ["", "counted + self.k as usize > n", "\n"], "counted + self.k as usize >= n")],
-        caught: Catch::Situation("third_member_lags_behind_the_winner::it_does_not_lead_when_the_winner_dies"),
+        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "anybody_wins_where_nobody_is_named",
@@ -85,23 +83,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "n > 0 && counted + self.k as usize > n", "\n"],
             "(n == 0 && !voters.is_empty()) || (n > 0 && counted + self.k as usize > n)",
         )],
-        caught: Catch::Situation("standby_silent::dropped_it_cannot_win"),
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "diverged_copy_may_win",
         rules: &[14],
         breaks: "a copy with log that the next reign never had is electable",
         edits: &[edit(ELECTION, ["if ", "view.has_diverged(vote.timeline, vote.position.lsn)", " {"], "false")],
-        caught: Catch::Situation("copy_that_lost_data_is_not_counted::one_that_has_diverged_waits_for_its_successor"),
+        caught: Catch::Seeds { profile: "suspicious", seeds: 40, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "copy_that_lost_data_counts",
         rules: &[30],
         breaks: "a named member counts though its copy ends before what was acknowledged",
         edits: &[edit(ELECTION, ["if ", "counted && vote.position.lsn < leader.lsn", " {"], "false")],
-        caught: Catch::Situation(
-            "copy_that_lost_data_is_not_counted::one_that_ends_before_what_was_acknowledged_waits_for_the_leader",
-        ),
+        caught: Catch::Seeds { profile: "losses", seeds: 80, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "better_voter_is_waited_for_without_end",
@@ -137,9 +133,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "leader.lsn.bytes_since(vote.position.lsn) <= maximum_lag", ")"],
             "true || maximum_lag == 0",
         )],
-        caught: Catch::Situation(
-            "asynchronous_candidates_within_the_lag::one_too_far_behind_waits_until_an_operator_accepts_the_loss",
-        ),
+        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "nofailover_member_may_win",
@@ -149,6 +143,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(CANDIDACY, ["electable: ", "!self.config.tags.nofailover", ","], "true"),
             edit(FOLLOWING, ["&& ", "!self.config.tags.nofailover", "\n"], "true"),
         ],
-        caught: Catch::Situation("tags_are_heard::a_nofailover_member_never_leads_in_asynchronous_mode_either"),
+        caught: Catch::Seeds { profile: "tags", seeds: 10, by: &["tags_are_heard"] },
+    },
+    Mutant {
+        name: "vote_binds_for_a_while_only",
+        rules: &[28],
+        breaks: "a vote that nobody used ceases to bind after a while",
+        edits: &[
+            edit(
+                CANDIDACY,
+                ["(recovered || ", "self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark)", ")"],
+                "self.view.leader_ref().is_some_and(|leader| leader.mark > against.mark) || self.silent_for() > self.config.timing.suspicion + Duration::from_millis(600)",
+            ),
+            edit(FOLLOWING, ["if ", "self.bound.is_some_and(|bound| leader.mark <= bound.mark)", " {"], "false"),
+        ],
+        caught: Catch::Seeds { profile: "suspicious", seeds: 60, by: &["votes_bind"] },
     },
 ];

@@ -119,7 +119,9 @@ impl World {
         let of_the_store = |happening: &Happening| match happening {
             Happening::Perform(_, _, action, _) => matches!(action.order, Order::Read | Order::Commit(_)),
             Happening::Late(..) | Happening::Watch(..) => true,
-            Happening::Input(..) | Happening::Attach(..) | Happening::WatchMoves(_) => false,
+            Happening::Input(..) | Happening::Attach(..) | Happening::NobodyAnswered(_) | Happening::WatchMoves(_) => {
+                false
+            }
         };
         let keys: Vec<(Duration, u64)> =
             self.queue.iter().filter(|(_, happening)| of_the_store(happening)).map(|(key, _)| *key).collect();

@@ -1,5 +1,7 @@
 //! What happened between two looks of the judges.
 
+use std::time::Duration;
+
 use odoo_ha_core::machine::Order;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::{LeaderRecord, SyncRecord};
@@ -27,6 +29,41 @@ pub enum Fact {
         order: Order,
         /// It was not refused.
         accepted: bool,
+    },
+    /// An agent begins what only a leader may do.
+    Begun {
+        /// Whose.
+        member: MemberId,
+        /// What.
+        order: Order,
+        /// It believes to lead then, by its own clock.
+        believes: bool,
+    },
+    /// An agent says that its state changed.
+    StateChanged {
+        /// Whose.
+        member: MemberId,
+        /// To which.
+        to: String,
+        /// Why.
+        cause: String,
+    },
+    /// An agent hears what a consistent read of the store has shown.
+    ReadAnswered {
+        /// Whose.
+        member: MemberId,
+    },
+    /// An agent hears that its wall clock has jumped.
+    ClockJumped {
+        /// Whose.
+        member: MemberId,
+        /// When.
+        at: Duration,
+    },
+    /// An operator tells an agent that the store is right.
+    ToldToRecover {
+        /// Whose.
+        member: MemberId,
     },
     /// A node or its database is not what it was, more than by a longer log.
     NodeChanged {

@@ -94,6 +94,16 @@ pub enum FaultKind {
     AddressAils,
     /// The address vanishes from where it is.
     AddressLost,
+    /// A standby's copy ends before what is known to have been acknowledged.
+    CopyEndsEarly,
+    /// A leader's copy does.
+    LeaderEndsEarly,
+    /// What an agent remembered is gone.
+    MemoLost,
+    /// A disk comes back empty.
+    DiskLost,
+    /// A disk comes back with another cluster's data.
+    DataForeign,
     /// Services do not start, do not stop, hang, are slow, or nobody hears of it.
     ServicesAil,
     /// The files keep their role, change it slowly or not at all, or nobody hears of it.
@@ -183,6 +193,14 @@ pub enum Fault {
     AddressAils(MemberId, Ailment),
     /// The address vanishes from where it is.
     AddressLost,
+    /// A host dies and is back after so long; its copy ends so many records before what the leader has published.
+    CopyEndsEarly(MemberId, usize, Duration),
+    /// An agent dies and is back after so long; what it remembered is gone.
+    MemoLost(MemberId, Duration),
+    /// A host dies and is back after so long with an empty disk.
+    DiskLost(MemberId, Duration),
+    /// A host dies and is back after so long with another cluster's data.
+    DataForeign(MemberId, Duration),
     /// Services do not do what they are told.
     ServicesAil(MemberId, FaceAilment),
     /// The files do not do what they are told.
@@ -301,6 +319,25 @@ impl Fault {
                 Self::AddressAils(whom, ailment)
             }
             FaultKind::AddressLost => Self::AddressLost,
+            FaultKind::CopyEndsEarly
+            | FaultKind::LeaderEndsEarly
+            | FaultKind::MemoLost
+            | FaultKind::DiskLost
+            | FaultKind::DataForeign => {
+                let (records, away) = (dice.between(1, 40) as usize, millis(dice.below(3000)));
+                let leads = world.leads_by_record(&whom);
+                let fits = match kind {
+                    FaultKind::CopyEndsEarly => !leads,
+                    FaultKind::LeaderEndsEarly => leads,
+                    _ => true,
+                };
+                (fits && world.may_lose(&whom)).then_some(match kind {
+                    FaultKind::MemoLost => Self::MemoLost(whom, away),
+                    FaultKind::DiskLost => Self::DiskLost(whom, away),
+                    FaultKind::DataForeign => Self::DataForeign(whom, away),
+                    _ => Self::CopyEndsEarly(whom, records, away),
+                })?
+            }
             FaultKind::ServicesAil => Self::ServicesAil(whom, FaceAilment::draw(dice)),
             FaultKind::FilesAil => Self::FilesAil(whom, FaceAilment::draw(dice)),
         };
@@ -375,6 +412,17 @@ impl fmt::Display for Fault {
             Self::ReplaySlow(whom, wait) => write!(f, "replay on {whom} is {wait:?} behind"),
             Self::AddressAils(whom, ailment) => write!(f, "the address on {whom}: {ailment:?}"),
             Self::AddressLost => write!(f, "the address vanishes"),
+            Self::CopyEndsEarly(whom, records, away) => {
+                write!(
+                    f,
+                    "the host of {whom} dies and is back {away:?} later, {records} records short of what was published"
+                )
+            }
+            Self::MemoLost(whom, away) => write!(f, "the agent of {whom} dies, and its memo is gone {away:?} later"),
+            Self::DiskLost(whom, away) => write!(f, "the host of {whom} dies and is back {away:?} later without data"),
+            Self::DataForeign(whom, away) => {
+                write!(f, "the host of {whom} dies and is back {away:?} later with another cluster's data")
+            }
             Self::ServicesAil(whom, ailment) => write!(f, "the services of {whom}: {ailment:?}"),
             Self::FilesAil(whom, ailment) => write!(f, "the files of {whom}: {ailment:?}"),
         }
@@ -450,6 +498,10 @@ impl World {
                 }
             }
             Fault::AddressLost => self.lose_address(),
+            Fault::CopyEndsEarly(whom, records, away) => self.copy_ends_early(whom, *records, *away),
+            Fault::MemoLost(whom, away) => self.memo_is_lost(whom, *away),
+            Fault::DiskLost(whom, away) => self.disk_is_lost(whom, *away),
+            Fault::DataForeign(whom, away) => self.data_are_foreign(whom, *away),
             Fault::ServicesAil(whom, ailment) => {
                 let services = &mut self.node_mut(whom).services;
                 match ailment {
@@ -478,6 +530,10 @@ impl World {
         self.answerless.remove(name);
         if self.node(name).asleep.is_some() {
             self.wake_machine(name);
+        }
+        if self.is_foreign(name) {
+            self.kill_agent(name);
+            self.empty_disk(name);
         }
         self.node_mut(name).mend();
         self.show_watch(name);

@@ -1,8 +1,11 @@
 //! Looks for what must never be, after every step of the world.
 
+use std::time::Duration;
+
 use odoo_ha_core::database::DatabaseOrder;
-use odoo_ha_core::machine::{Machine, Order};
+use odoo_ha_core::machine::{Action, CallId, Machine, Order};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::store::{Commit, Guard, Key};
 use odoo_ha_core::time::Moment;
 
 use super::fact::Fact;
@@ -12,6 +15,9 @@ use super::{Node, Violation, World};
 
 /// More violations than this are not kept: the first says what is wrong, and many break again at every step.
 const MOST_VIOLATIONS: usize = 50;
+
+/// So many writes to the leader record may be on their way, or are looked for in the store.
+const MOST_SENT: usize = 64;
 
 /// The invariants, and what was seen at the last look.
 #[derive(Default)]
@@ -82,13 +88,61 @@ impl World {
     pub(super) fn note_order(&mut self, member: &MemberId, order: &Order, accepted: bool) {
         let noted = match order {
             Order::Read | Order::Commit(_) | Order::Remember(_) | Order::LookAtAddress => false,
-            Order::ArmWatchdog { .. } | Order::FeedWatchdog { .. } | Order::DisarmWatchdog => false,
+            Order::ArmWatchdog { .. }
+            | Order::FeedWatchdog { .. }
+            | Order::DisarmWatchdog
+            | Order::AskMember { .. }
+            | Order::AnswerMember { .. } => false,
             Order::Database(order) => *order != DatabaseOrder::Observe,
             _ => true,
         };
         if noted {
             self.facts.push(Fact::Ordered { member: member.clone(), order: order.clone(), accepted });
         }
+    }
+
+    /// An agent begins something. What only a leader may do is noted, and writes to the leader record are counted from now.
+    pub(super) fn note_begin(&mut self, member: &MemberId, action: &Action) {
+        let leads = match &action.order {
+            Order::AttachAddress { .. } | Order::StartServices { .. } => true,
+            Order::Database(order) => matches!(
+                order,
+                DatabaseOrder::Promote(_)
+                    | DatabaseOrder::StartPrimary(_)
+                    | DatabaseOrder::Bootstrap(_)
+                    | DatabaseOrder::SetSynchronous(_)
+            ),
+            Order::Commit(commit) => {
+                self.note_renewal(member, action.id, commit);
+                false
+            }
+            _ => false,
+        };
+        if leads {
+            let now = self.moment(member);
+            let until = self.nodes.get(member).and_then(|node| node.machine.as_ref()).and_then(Machine::leads_until);
+            let believes = until.is_some_and(|until| until > now);
+            self.facts.push(Fact::Begun { member: member.clone(), order: action.order.clone(), believes });
+        }
+    }
+
+    fn note_renewal(&mut self, member: &MemberId, id: CallId, commit: &Commit) {
+        let Some(bytes) = commit.writes.get(&Key::leader()) else { return };
+        if self.leader_sent.len() == MOST_SENT {
+            self.leader_sent.pop_front();
+        }
+        self.leader_sent.push_back((bytes.clone(), self.now));
+        let guard = commit.guards.iter().find_map(|guard| match guard {
+            Guard::Version(key, version) if *key == Key::leader() => Some(*version),
+            Guard::Version(..) | Guard::Absent(_) => None,
+        });
+        self.node_mut(member).renewals.extend(guard.map(|version| (id, version)));
+    }
+
+    /// When the leader record that stands in the store was sent there, if an agent sent it not long ago.
+    pub(super) fn leader_sent_at(&self) -> Option<Duration> {
+        let entry = self.store.entries().get(&Key::leader())?;
+        self.leader_sent.iter().rev().find(|(bytes, _)| *bytes == entry.value).map(|(_, at)| *at)
     }
 
     /// What an operator accepts to lose with a failover by force is nobody's promise any more.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use odoo_ha_core::machine::{CallId, Config, Input, Machine, Memo};
 use odoo_ha_core::member::MemberId;
 
-use odoo_ha_core::store::{Change, Revision};
+use odoo_ha_core::store::{Change, Revision, Version};
 
 use super::{Asleep, Clock, Database, Disk, Filestore, Receiver, Sender, Services, StoreLink};
 
@@ -85,6 +85,8 @@ pub struct Node {
     pub gone: bool,
     pub(super) waiting: Vec<Input>,
     pub(super) running: Option<CallId>,
+    /// Writes to the leader record whose answers the agent has not heard, and the version that guards them.
+    pub(super) renewals: BTreeMap<CallId, Version>,
     /// The order that has begun and is waited for, and until when.
     pub(super) begun: Option<CallId>,
     /// The end of the log when the barrier was begun.
@@ -139,6 +141,7 @@ impl Node {
             gone: false,
             waiting: Vec::new(),
             running: None,
+            renewals: BTreeMap::new(),
             begun: None,
             barrier: None,
             watching: false,

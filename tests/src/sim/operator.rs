@@ -29,6 +29,8 @@ pub enum WishKind {
     Mode,
     /// The times are changed.
     Timing,
+    /// The times of one member are changed.
+    TimingOfOne,
     /// A member's data are replaced by a fresh copy.
     Reinit,
     /// An agent is shut down, with its database or without.
@@ -56,6 +58,8 @@ pub enum Wish {
     Mode(SyncMode),
     /// Every member uses these times.
     Timing(Timing),
+    /// One member uses these times.
+    TimingOfOne(MemberId, Timing),
     /// A member's data are replaced by a fresh copy.
     Reinit(MemberId),
     /// An agent is shut down; whether its database is too.
@@ -88,6 +92,7 @@ impl Wish {
                 Self::Mode(*dice.pick(&[SyncMode::Asynchronous, SyncMode::Synchronous, SyncMode::Strict])?)
             }
             WishKind::Timing => Self::Timing(draw_timing(dice, 1000, 10_000)),
+            WishKind::TimingOfOne => Self::TimingOfOne(on, draw_timing(dice, 1000, 10_000)),
             WishKind::Reinit => Self::Reinit(on),
             WishKind::Shutdown => Self::Shutdown(on, dice.one_in(2)),
             WishKind::Remove => (present.len() > FEWEST_MEMBERS + world.removals.len()).then_some(Self::Remove(on))?,
@@ -138,6 +143,11 @@ impl fmt::Display for Wish {
                 "the times are set: ttl {:?}, renewed every {:?}, suspicion after {:?}",
                 timing.ttl, timing.renew_interval, timing.suspicion
             ),
+            Self::TimingOfOne(whom, timing) => write!(
+                f,
+                "the times of {whom} are set: ttl {:?}, renewed every {:?}, suspicion after {:?}",
+                timing.ttl, timing.renew_interval, timing.suspicion
+            ),
             Self::Reinit(whom) => write!(f, "{whom} is to replace its data by a fresh copy"),
             Self::Shutdown(whom, true) => write!(f, "the agent of {whom} is shut down, its database too"),
             Self::Shutdown(whom, false) => write!(f, "the agent of {whom} is shut down, its database not"),
@@ -173,6 +183,10 @@ impl World {
                     self.node_mut(&name).config.timing = *timing;
                     self.command(&name, Command::SetTiming(*timing));
                 }
+            }
+            Wish::TimingOfOne(whom, timing) => {
+                self.node_mut(whom).config.timing = *timing;
+                self.command(whom, Command::SetTiming(*timing));
             }
             Wish::Reinit(whom) => self.command(whom, Command::Reinit),
             Wish::Shutdown(whom, stop_database) => {

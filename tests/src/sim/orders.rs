@@ -34,6 +34,9 @@ fn done(answer: DatabaseAnswer) -> Progress {
     Progress::Done(Ok(answer))
 }
 
+/// The system identifier of every database that is made in a made-up world.
+pub const FIRST_SYSTEM: SystemId = SystemId(7);
+
 const WORTHLESS: &str = "the data were left half-way by a rewind or a clone";
 
 impl World {
@@ -103,17 +106,18 @@ impl World {
         database.run = run;
         database.broken = None;
         database.in_recovery = false;
-        database.system_id = Some(SystemId(7));
+        database.system_id = Some(FIRST_SYSTEM);
         database.data_id = Some(DataId(format!("{name}-first-{}", order.term)));
         database.term = order.term;
         database.timeline = 1;
         database.append(id);
         database.flush();
+        let lsn = database.lsn();
         done(DatabaseAnswer::Bootstrapped(Bootstrapped {
-            system_id: SystemId(7),
+            system_id: FIRST_SYSTEM,
             data_id: DataId(format!("{name}-first-{}", order.term)),
             timeline: Timeline(1),
-            lsn: Lsn(1),
+            lsn,
         }))
     }
 

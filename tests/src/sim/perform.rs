@@ -54,6 +54,7 @@ impl World {
 
     /// An agent begins to do something: what is slow is on its way, and ends by its timeout whatever becomes of it.
     pub(super) fn begin(&mut self, name: &MemberId, incarnation: u64, action: Action) {
+        self.note_begin(name, &action);
         self.service_begins(name, &action.order);
         let wait = self.latency(&action);
         let node = self.node(name);
@@ -165,6 +166,15 @@ impl World {
             return;
         }
         let result = match &action.order {
+            Order::AskMember { question, .. } => {
+                self.ask_member(name, incarnation, &action, question, sent);
+                self.dies_now(name);
+                return;
+            }
+            Order::AnswerMember { ticket, reply } => {
+                self.answer_member(name, *ticket, reply);
+                Ok(Answer::Done)
+            }
             Order::Read | Order::Commit(_) => match self.store_call(name, incarnation, &action, sent) {
                 Some(result) => result,
                 None => {

@@ -57,6 +57,8 @@ pub struct Plan {
     pub direct_writers: bool,
     /// The seed of the world itself: how long what takes.
     pub world: u64,
+    /// The seed of what is out of the ordinary in it.
+    pub oddities: u64,
     /// One after the other.
     pub steps: Vec<Step>,
 }
@@ -67,9 +69,8 @@ const WITHIN: u64 = 9_950;
 /// How far it is off beyond the margin.
 const BEYOND: u64 = 333_000;
 
-/// Longest times after a deed and at the end of a round, in thousandths of the ttl.
+/// Longest time after a deed, in thousandths of the ttl.
 const AFTER_A_DEED: u64 = 800;
-const AFTER_A_ROUND: u64 = 2500;
 
 impl Plan {
     /// The plan that follows from a seed; with another number of members, if one is given.
@@ -89,7 +90,8 @@ impl Plan {
         let direct_writers = dice.one_in(2);
         let world = dice.roll();
         let steps = steps(profile, timing.ttl, &mut dice);
-        Self { seed, profile, nodes, mode, timing, clocks, direct_writers, world, steps }
+        let oddities = dice.roll();
+        Self { seed, profile, nodes, mode, timing, clocks, direct_writers, world, oddities, steps }
     }
 }
 
@@ -111,7 +113,7 @@ fn steps(profile: &Profile, ttl: Duration, dice: &mut Dice) -> Vec<Step> {
             push(Deed::Peace, dice, AFTER_A_DEED);
         } else {
             let deed = if dice.one_in(2) { Deed::Heal } else { Deed::Mend };
-            push(deed, dice, AFTER_A_ROUND);
+            push(deed, dice, profile.after_a_round);
         }
     }
     steps

@@ -13,6 +13,27 @@ pub enum Clocks {
     Beyond,
 }
 
+/// What is out of the ordinary in every world of a profile; what exactly is drawn for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Oddity {
+    /// Some members are tagged `nofailover` or `nosync`, and have priorities.
+    Tags,
+    /// In asynchronous mode a candidate may lack a few records only.
+    LagLimit,
+    /// The address is of any kind.
+    AddressKinds,
+    /// The members can ask one another whether a leader may go on without the store.
+    Peers,
+    /// There are no watchdogs.
+    NoWatchdogs,
+    /// A leader is suspected long before its `ttl` is over.
+    HastySuspicion,
+    /// One member has data of before, which the cluster is to begin with.
+    FormerData,
+    /// Whoever begins the cluster dies.
+    NastyBeginning,
+}
+
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
@@ -51,6 +72,10 @@ pub struct Profile {
     pub deeds: u64,
     /// Once in so many rounds everything is mended, and the cluster has to become whole.
     pub peace_once_in: u64,
+    /// The longest time after a round, in thousandths of the `ttl`.
+    pub after_a_round: u64,
+    /// What is out of the ordinary.
+    pub oddities: &'static [Oddity],
     /// A connection between databases on which nothing arrives is given up after so many milliseconds; 0: at once.
     pub notice_ms: u64,
     /// Databases say "saved" before anybody else has it: a broken promise, to see that it is seen.
@@ -149,6 +174,76 @@ const PAUSES: &[(u32, FaultKind)] = &[
     (6, F::MachinePaused),
 ];
 
+/// What makes lag and elections, for members that are told apart.
+const TAGGED: &[(u32, FaultKind)] = &[
+    (5, F::DatabaseKilled),
+    (6, F::HostCrashed),
+    (2, F::AgentKilled),
+    (2, F::AgentDies),
+    (2, F::CutFromStore),
+    (3, F::CutFromPeers),
+    (3, F::LinkCut),
+    (2, F::NetworkSlow),
+    (1, F::EverythingCrashed),
+];
+
+/// What makes a leader that lives look dead, and its voters die.
+const SILENCES: &[(u32, FaultKind)] = &[
+    (8, F::AgentDies),
+    (2, F::AgentKilled),
+    (3, F::AgentFrozen),
+    (5, F::CutFromStore),
+    (4, F::StoreOneWay),
+    (5, F::StoreSlow),
+    (3, F::StoreLossy),
+    (5, F::Unanswered),
+    (4, F::ReadsFail),
+    (3, F::WatchStalled),
+    (2, F::StoreAway),
+    (2, F::ClockJumps),
+    (2, F::DatabaseKilled),
+    (2, F::HostCrashed),
+];
+
+/// What cuts a leader off that could stop in time by itself.
+const CUTS: &[(u32, FaultKind)] = &[
+    (6, F::CutFromStore),
+    (3, F::StoreOneWay),
+    (3, F::StoreSlow),
+    (3, F::Unanswered),
+    (2, F::StoreAway),
+    (3, F::ClockJumps),
+    (2, F::CutFromPeers),
+    (2, F::AddressAils),
+    (2, F::DatabaseKilled),
+];
+
+/// What does not end by itself.
+const LASTING: &[(u32, FaultKind)] = &[
+    (5, F::HostCrashed),
+    (3, F::PromotionFails),
+    (3, F::PromotionSlow),
+    (3, F::ShutdownSlow),
+    (3, F::DatabaseKilled),
+    (2, F::AgentKilled),
+    (2, F::AgentDies),
+    (1, F::StartFails),
+    (1, F::CutFromStore),
+];
+
+/// Disks that lose what was durable, and what else kills.
+const LOSSES: &[(u32, FaultKind)] = &[
+    (5, F::CopyEndsEarly),
+    (4, F::MemoLost),
+    (4, F::DiskLost),
+    (3, F::DataForeign),
+    (4, F::HostCrashed),
+    (3, F::EverythingCrashed),
+    (2, F::DatabaseKilled),
+    (2, F::CutFromStore),
+    (1, F::AgentKilled),
+];
+
 /// A store that forgets.
 const FORGETFUL: &[(u32, FaultKind)] = &[
     (4, F::DatabaseKilled),
@@ -205,6 +300,8 @@ const USUAL: Profile = Profile {
     rounds: 24,
     deeds: 2,
     peace_once_in: 2,
+    after_a_round: 2500,
+    oddities: &[],
     notice_ms: 0,
     hasty: false,
 };
@@ -284,12 +381,108 @@ impl Profile {
             ..USUAL
         },
         Self {
+            name: "tags",
+            about: "members that must not lead or must not be counted, and limits of lag, in every mode; two to five members",
+            nodes: (2, 5),
+            modes: &[(2, Asynchronous), (2, Synchronous), (1, Strict)],
+            faults: TAGGED,
+            wishes: &[(6, W::Switchover), (1, W::Failover), (2, W::Mode), (1, W::Shutdown)],
+            deeds: 3,
+            after_a_round: 4000,
+            oddities: &[Oddity::Tags, Oddity::LagLimit],
+            ..USUAL
+        },
+        Self {
+            name: "suspicious",
+            about: "leaders that are suspected early and live, and voters that die; three to five members",
+            nodes: (3, 5),
+            modes: &[(1, Asynchronous), (4, Synchronous), (1, Strict)],
+            faults: SILENCES,
+            deeds: 4,
+            oddities: &[Oddity::HastySuspicion],
+            ..USUAL
+        },
+        Self {
+            name: "unguarded",
+            about: "no watchdogs, addresses of every kind, and leaders that are cut off",
+            modes: &[(1, Asynchronous), (4, Synchronous), (1, Strict)],
+            faults: CUTS,
+            wishes: &[(4, W::Switchover), (3, W::Timing), (2, W::TimingOfOne)],
+            deeds: 3,
+            oddities: &[Oddity::NoWatchdogs, Oddity::AddressKinds],
+            ..USUAL
+        },
+        Self {
+            name: "beginnings",
+            about: "clusters whose beginner dies, or that begin with the data of before",
+            nodes: (2, 5),
+            rounds: 2,
+            oddities: &[Oddity::FormerData, Oddity::NastyBeginning],
+            ..USUAL
+        },
+        Self {
+            name: "lasting",
+            about: "what does not end by itself: dead hosts, promotions and shutdowns that hang; three to five members",
+            nodes: (3, 5),
+            ttl: (1000, 3000),
+            modes: &[(1, Asynchronous), (3, Synchronous), (1, Strict)],
+            faults: LASTING,
+            wishes_percent: 25,
+            rounds: 8,
+            deeds: 3,
+            after_a_round: 40_000,
+            ..USUAL
+        },
+        Self {
+            name: "losses",
+            about: "copies that end too early, memos and disks that are gone, another cluster's data",
+            modes: &[(3, Synchronous), (1, Strict)],
+            faults: LOSSES,
+            wishes: &[(1, W::Switchover)],
+            wishes_percent: 10,
+            deeds: 2,
+            ..USUAL
+        },
+        Self {
+            name: "lost-leaders",
+            about: "leaders whose copy ends too early; known and open: not whole in time where a standby comes back meanwhile",
+            modes: &[(3, Synchronous), (1, Strict)],
+            faults: &[(1, F::LeaderEndsEarly), (1, F::HostCrashed)],
+            wishes: &[(1, W::Switchover)],
+            deeds: 1,
+            peace_once_in: 1,
+            ..USUAL
+        },
+        Self {
+            name: "paused",
+            about: "clusters that are paused and resumed, with leaders that die meanwhile",
+            faults: PLAIN,
+            wishes: &[
+                (6, W::Pause),
+                (4, W::Resume),
+                (3, W::Timing),
+                (2, W::TimingOfOne),
+                (2, W::Failover),
+                (1, W::Switchover),
+            ],
+            wishes_percent: 50,
+            deeds: 3,
+            ..USUAL
+        },
+        Self {
             name: "forgetful",
             about: "a store that is restored from a backup of the last minute, or wiped, until an operator sees to it",
             nodes: (2, 5),
             modes: &[(3, Synchronous), (1, Strict), (1, Asynchronous)],
             faults: FORGETFUL,
             deeds: 3,
+            ..USUAL
+        },
+        Self {
+            name: "failsafe",
+            about: "members that can ask one another when the store is away (being built: its judges are not done)",
+            nodes: (2, 5),
+            oddities: &[Oddity::Peers],
             ..USUAL
         },
         Self {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use odoo_ha_core::member::{ClusterId, MemberId, SystemId};
 use odoo_ha_core::records::{
-    ClusterRecord, LeaderRecord, Record, RequestKind, RequestOutcome, RequestRecord, SyncRecord, VoteRecord, decode,
+    ClusterRecord, LeaderRecord, Origin, Record, RequestKind, RequestOutcome, RequestRecord, SyncRecord, VoteRecord,
+    decode,
 };
 use odoo_ha_core::store::Key;
 use odoo_ha_core::term::Term;
@@ -66,6 +67,21 @@ impl Records {
             before.is_none_or(|before| before.mark.term < now.mark.term) && self.request_written == self.revision;
         let accepted = matches!(&request.kind, RequestKind::Failover { target, accept_data_loss: true } if now.holder.as_ref() == Some(target));
         (taken && accepted && request.outcome == RequestOutcome::Done).then_some(now.mark.term)
+    }
+
+    /// Who took leadership just now by votes, if somebody did. `before`: the leader record until now.
+    pub fn taken_over(&self, before: Option<&LeaderRecord>) -> Option<(&MemberId, &LeaderRecord)> {
+        let now = self.leader.as_ref()?;
+        let taken = now.origin == Origin::Takeover && before.is_none_or(|before| before.mark.term < now.mark.term);
+        now.holder.as_ref().filter(|_| taken).map(|holder| (holder, now))
+    }
+
+    /// Whether an operator had asked for the takeover that was just written.
+    pub fn taken_by_force(&self) -> bool {
+        let (Some(now), Some(request)) = (&self.leader, &self.request) else { return false };
+        let asked =
+            matches!(&request.kind, RequestKind::Failover { target, .. } if now.holder.as_ref() == Some(target));
+        asked && request.outcome == RequestOutcome::Done && self.request_written == self.revision
     }
 
     fn take(&mut self, key: &Key, bytes: &[u8], facts: &mut Vec<Fact>) {

@@ -3,11 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use odoo_ha_core::machine::{AddressFacts, Bootstrap, Config};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::policy::Timing;
 
 use super::invariants::holds_without_clocks;
 use super::tally::Counter;
-use super::{Deed, Dice, Fault, FaultKind, Judged, Plan, Step, Tally, Wish, World};
+use super::{Deed, Dice, Fault, FaultKind, Judged, Oddity, Plan, Step, Tally, Wish, World};
 
 /// A new cluster is whole within this.
 const BEGINS_WITHIN: Duration = Duration::from_secs(30);
@@ -82,7 +84,13 @@ impl<'a> Life<'a> {
 
     fn live(&mut self) -> Result<(), Broken> {
         let plan = self.plan;
-        let world = self.world.insert(begin(plan, self.told));
+        self.world = Some(begin(plan, self.told));
+        self.find_former_data()?;
+        let mut dice = Dice::new(plan.oddities.rotate_left(32));
+        if plan.profile.oddities.contains(&Oddity::NastyBeginning) && dice.one_in(2) {
+            self.begin_badly(&mut dice)?;
+        }
+        let Some(world) = &mut self.world else { return Ok(()) };
         if !world.reach(BEGINS_WITHIN, World::whole) {
             return Err(self.broken("heals", format!("a new cluster is not whole within {BEGINS_WITHIN:?}")));
         }
@@ -93,6 +101,46 @@ impl<'a> Life<'a> {
             self.pass(step.wait)?;
         }
         Ok(())
+    }
+
+    /// Who has data of before and was not told to begin with them is told so after a while. Until then nobody begins.
+    fn find_former_data(&mut self) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        let names = world.present();
+        let silent = names.into_iter().find(|name| world.node(name).config.bootstrap == Bootstrap::Never);
+        let Some(owner) = silent else { return Ok(()) };
+        world.run(Duration::from_secs(3));
+        world.node_mut(&owner).config.bootstrap = Bootstrap::Adopt;
+        world.note(|| format!("{owner} is told to begin the cluster with its data"));
+        world.start_agent(&owner);
+        self.look()
+    }
+
+    /// Whoever begins the cluster dies, before or after there is a database. Before, another begins it.
+    fn begin_badly(&mut self, dice: &mut Dice) -> Result<(), Broken> {
+        let Some(world) = &mut self.world else { return Ok(()) };
+        world.run(Duration::from_millis(dice.below(1500)));
+        let Some(beginner) = world.store.leader_record().and_then(|record| record.holder) else { return Ok(()) };
+        if world.node(&beginner).config.bootstrap == Bootstrap::Adopt {
+            return Ok(());
+        }
+        world.note(|| format!("the host of {beginner} crashes while it begins the cluster"));
+        world.apply(&Fault::HostCrashed(beginner.clone()));
+        // Nothing of a host that is off starts it again.
+        world.node_mut(&beginner).watchdog = None;
+        // What it had sent arrives.
+        world.run(Duration::from_secs(1));
+        let limit = BEGINS_WITHIN + world.longest_ttl() * HEALS_WITHIN_TTLS;
+        let unfinished = world.records.system_id.is_none();
+        if unfinished && !world.reach(limit, |world| world.leader().is_some()) {
+            return Err(
+                self.broken("heals", format!("nobody begins the cluster within {limit:?} after {beginner} died"))
+            );
+        }
+        if let Some(world) = &mut self.world {
+            world.heal();
+        }
+        self.look()
     }
 
     fn take(&mut self, step: &Step) -> Result<(), Broken> {
@@ -256,7 +304,11 @@ fn begin(plan: &Plan, told: bool) -> World {
         config.timing = plan.timing;
         config.watchdog = Some(WATCHDOG_ACTS_BEFORE);
         (config.services, config.filestore) = (true, true);
+        make_odd(config, plan);
     });
+    if plan.profile.oddities.contains(&Oddity::FormerData) {
+        begin_with_former_data(&mut world, plan);
+    }
     world.tale = told.then(Vec::new);
     world.supervised = Some(Duration::from_secs(1));
     world.direct_writers = plan.direct_writers;
@@ -273,6 +325,63 @@ fn begin(plan: &Plan, told: bool) -> World {
         }
     }
     world
+}
+
+/// What is out of the ordinary in this member's configuration. The same is drawn for the whole cluster, except its tags.
+fn make_odd(config: &mut Config, plan: &Plan) {
+    let has = |oddity: Oddity| plan.profile.oddities.contains(&oddity);
+    let mut dice = Dice::new(plan.oddities);
+    let place = config.me.as_str().bytes().next().map_or(0, |letter| u64::from(letter - b'a'));
+    let kind = AddressFacts {
+        fences_by_term: dice.one_in(2),
+        moves_authoritatively: dice.one_in(2),
+        longest_in_flight: plan.timing.ttl * u32::try_from(dice.below(3)).unwrap_or_default() / 8,
+    };
+    if has(Oddity::AddressKinds) {
+        config.address = Some(kind);
+    }
+    let lag = dice.below(40);
+    if has(Oddity::LagLimit) {
+        config.policy.maximum_lag_on_failover = lag;
+    }
+    let (hasty, plain) = (dice.between(300, 600), dice.roll());
+    if has(Oddity::HastySuspicion) {
+        config.timing.renew_interval = Duration::from_millis(hasty / 4).max(Duration::from_millis(50));
+        config.timing.suspicion = Duration::from_millis(hasty).max(Timing::MIN_SUSPICION).min(config.timing.ttl);
+    }
+    if has(Oddity::Peers) {
+        config.peer = Some(config.me.to_string());
+    }
+    if has(Oddity::NoWatchdogs) {
+        config.watchdog = None;
+    }
+    // Two can lead and be counted, whoever they are.
+    let nodes = plan.nodes as u64;
+    let taggable = (place + plain) % nodes >= 2;
+    let mut own = Dice::new(plan.oddities.wrapping_add(place + 1));
+    if has(Oddity::Tags) {
+        config.tags.failover_priority = i32::try_from(own.below(3)).unwrap_or_default();
+        (config.tags.nofailover, config.tags.nosync) = (taggable && own.one_in(3), taggable && own.one_in(3));
+    }
+}
+
+/// In half of the worlds one member has data of before and is to begin with them; all others wait for its word.
+fn begin_with_former_data(world: &mut World, plan: &Plan) {
+    let mut dice = Dice::new(plan.oddities.rotate_left(16));
+    let names: Vec<MemberId> = world.present();
+    let Some(owner) = dice.pick(&names).cloned().filter(|_| dice.one_in(2)) else { return };
+    let told = if dice.one_in(2) { Bootstrap::Adopt } else { Bootstrap::Never };
+    for name in &names {
+        let node = world.node_mut(name);
+        node.config.founders = names.iter().cloned().collect();
+        if *name == owner {
+            node.config.bootstrap = told;
+        }
+    }
+    world.former_data(&owner);
+    for name in &names {
+        world.start_agent(name);
+    }
 }
 
 /// A number that follows from all that was put in, and from its order.

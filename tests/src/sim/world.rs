@@ -1,6 +1,6 @@
 //! The world: whom it has, what is on its way, and how time passes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
@@ -29,6 +29,8 @@ pub(super) enum Happening {
     /// An attach that nobody waits for any more.
     Attach(MemberId, u64, Term),
     Watch(MemberId, Revision, Vec<Change>),
+    /// The time for a question is over.
+    NobodyAnswered(u64),
     /// A watch that showed nothing for a while goes on.
     WatchMoves(MemberId),
 }
@@ -69,6 +71,8 @@ pub struct World {
     pub(super) forgot: Option<Forgot>,
     pub(super) facts: Vec<Fact>,
     pub(super) judge: Judge,
+    /// When the last writes to the leader record were sent.
+    pub(super) leader_sent: VecDeque<(Vec<u8>, Duration)>,
     /// Until when each member believes to lead, in the order of the nodes, at the last look.
     pub(super) beliefs: Vec<Option<Moment>>,
     /// The last term that was taken by force, and what is lost by it accepted.
@@ -93,6 +97,10 @@ pub struct World {
     pub(super) pending: Vec<(MemberId, usize, u64)>,
     /// Agents that a watchdog killed, and when their supervisor starts them again.
     pub(super) restarts: BTreeMap<MemberId, Duration>,
+    /// Questions between members that were not answered yet.
+    pub(super) asking: BTreeMap<u64, super::peers::Asking>,
+    /// Who let which leader go on without the store.
+    pub(super) leaves: BTreeMap<MemberId, Vec<super::peers::Leave>>,
     /// Members that are on their way out for good, and the start of the agent that was told so.
     pub removals: BTreeMap<MemberId, u64>,
     /// What was done to the world and to the store, for a person; `None`: nobody asks.
@@ -112,6 +120,12 @@ pub(super) const BEGIN: Duration = Duration::from_secs(1000);
 
 /// So many members a world may have.
 pub const MOST_MEMBERS: usize = 7;
+
+/// What tells one life of an agent from all others. Drawn at random by the real driver; here it is enough that no two starts of any agents
+/// share it.
+pub(super) fn drawn(name: &MemberId, lives: u64) -> u64 {
+    name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives
+}
 
 /// A member by its letter.
 pub fn member(name: &str) -> MemberId {
@@ -143,6 +157,7 @@ impl World {
             forgot: None,
             facts: Vec::new(),
             judge: Judge::new(),
+            leader_sent: VecDeque::new(),
             beliefs: Vec::new(),
             loss_accepted: None,
             answerless: BTreeMap::new(),
@@ -163,6 +178,8 @@ impl World {
             next_id: 0,
             pending: Vec::new(),
             restarts: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            leaves: BTreeMap::new(),
             removals: BTreeMap::new(),
             tale: None,
             last_lines: Default::default(),
@@ -194,6 +211,7 @@ impl World {
         config.me = name.clone();
         config.endpoint = Endpoint { host: name.to_string(), port: 5432 };
         config.tags = Tags::default();
+        config.peer = config.peer.map(|_| name.to_string());
         let lives = self.nodes.get(name).map_or(0, |node| node.incarnation);
         let node = Node { incarnation: lives, ..Node::new(config) };
         self.nodes.insert(name.clone(), node);
@@ -281,8 +299,8 @@ impl World {
         node.missed = None;
         node.late.clear();
         node.waiting.clear();
-        // Drawn at random by the real driver; here it is enough that no two starts of any agents share it.
-        let drawn = name.as_str().bytes().map(u64::from).sum::<u64>() << 32 | lives;
+        node.renewals.clear();
+        let drawn = drawn(name, lives);
         node.machine = Some(Machine::new(node.config.clone(), node.memo.clone(), drawn, now));
         self.drain(name);
     }
@@ -525,6 +543,7 @@ impl World {
                 self.node_mut(&name).late.push((revision, changes));
                 self.show_watch(&name);
             }
+            Happening::NobodyAnswered(ticket) => self.nobody_answered(ticket),
             Happening::WatchMoves(name) => self.show_watch(&name),
         }
     }
@@ -571,7 +590,17 @@ impl World {
             return;
         }
         let Some(machine) = &mut node.machine else { return };
+        let fact = match &input {
+            Input::Finished { id, result } => {
+                node.renewals.remove(id);
+                matches!(result, Ok(Answer::Snapshot(_))).then(|| Fact::ReadAnswered { member: name.clone() })
+            }
+            Input::ClockJumped => Some(Fact::ClockJumped { member: name.clone(), at: now }),
+            Input::Command(Command::Recover) => Some(Fact::ToldToRecover { member: name.clone() }),
+            _ => None,
+        };
         machine.handle(node.clock.shows(now), input);
+        self.facts.extend(fact);
         self.drain(name);
     }
 
@@ -605,8 +634,15 @@ impl World {
         }
         self.set_wake(name);
         for event in events {
-            if let EventKind::InvariantBroken { which } = &event.kind {
-                self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
+            match &event.kind {
+                EventKind::InvariantBroken { which } => {
+                    self.facts.push(Fact::MachineBroke { member: name.clone(), which: which.clone() });
+                }
+                EventKind::StateChanged { to, cause, .. } => {
+                    let (to, cause) = (to.clone(), cause.clone());
+                    self.facts.push(Fact::StateChanged { member: name.clone(), to, cause });
+                }
+                _ => {}
             }
             self.events.push((self.now, event));
         }

@@ -40,6 +40,7 @@ mod restarted_leader_renews_first;
 mod resumed_without_the_store;
 mod shutdown_in_order;
 mod standby_silent;
+mod store_away_and_all_members_reachable;
 mod store_restored_from_backup;
 mod strict_never_alone;
 mod switchover;

@@ -1,7 +1,7 @@
 //! The address is on one member at most, and only on one that leads safely: its belief has not ended and its database is primary (design rule 8;
 //! protocol rules 14, 32, 34, 35 and 42).
 //!
-//! A frozen agent without a watchdog keeps it past its belief, which is said where watchdogs are configured. A database that dies takes the address
+//! A frozen agent without a watchdog keeps it past its belief, and so does one that cannot take it down, which is said where watchdogs are configured. A database that dies takes the address
 //! with it as soon as its agent hears of it.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl AddressIsSafe {
 
     fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
         let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
-        let may_sleep = node.frozen && node.config.watchdog.is_none();
+        let may_sleep = (node.frozen || node.detach_fails) && node.config.watchdog.is_none();
         if believes || may_sleep {
             self.unbelieved.remove(name);
         } else if let Some(text) = self.unbelieved_at(world, name, node, until) {
@@ -118,7 +118,7 @@ mod tests {
     use odoo_ha_core::term::Term;
 
     use super::super::super::Fact;
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks, breaks_among_others, whole};
 
     #[test]
     fn an_address_on_two_is_seen() {
@@ -141,6 +141,6 @@ mod tests {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
         let order = Order::AttachAddress { term: Term(1) };
         world.facts.push(Fact::Ordered { member: others[0].clone(), order, accepted: true });
-        breaks(&mut world, "address_is_safe");
+        breaks_among_others(&mut world, "address_is_safe");
     }
 }

@@ -85,7 +85,7 @@ mod tests {
     use odoo_ha_core::policy::SyncMode;
 
     use super::super::super::World;
-    use super::super::doctored::breaks;
+    use super::super::doctored::breaks_among_others;
 
     #[test]
     fn one_that_is_too_far_behind_and_promoted_is_seen() {
@@ -112,6 +112,6 @@ mod tests {
         database.state = odoo_ha_core::database::DatabaseState::Primary;
         database.term = term;
         database.timeline = 2;
-        breaks(&mut world, "asynchronous_loss_is_bounded");
+        breaks_among_others(&mut world, "asynchronous_loss_is_bounded");
     }
 }

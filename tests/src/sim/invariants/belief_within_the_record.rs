@@ -1,5 +1,5 @@
 //! Nobody believes for longer than its record gives, counted from when that was written, by the believer's own clock (design rule 1;
-//! protocol rules 4 and 11). Unlike "at most one believes" this holds for every pair of clocks.
+//! protocol rules 4 and 11), or than all whom the record lists have let it go on (rule 33). Unlike "at most one believes" this holds for every pair of clocks.
 //!
 //! After a restored backup nothing is known of records written before; a member is judged again from its next renewal on.
 
@@ -47,7 +47,7 @@ impl Invariant for BeliefWithinTheRecord {
         for (name, node, until) in world.beliefs() {
             let Some(until) = until else { continue };
             match self.ends.get(name) {
-                Some(ends) if until > *ends => {
+                Some(ends) if until > *ends && !world.is_let_go_on(name, until) => {
                     return Some(format!("{name} believes until {until}, its record ends at {ends}"));
                 }
                 None if !self.forgot && until > node.clock.shows(world.now) => {

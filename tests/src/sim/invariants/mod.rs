@@ -4,28 +4,48 @@
 //! the world, and believes nothing of what a machine says of itself where the world, the store or a client shows it. What clients read is
 //! judged in `sim/history.rs`, and that everything heals in `sim/healing.rs`.
 
+mod acts_within_belief;
 mod address_is_safe;
 mod asynchronous_loss_is_bounded;
 mod belief_within_the_record;
 mod broken_data_stay_down;
 mod counted_data_are_kept;
 mod counted_have_every_commit;
+mod elections_follow_the_rule;
 mod files_and_services_once;
+mod foreign_data_stay_away;
 mod forgetful_store_is_refused;
+mod freezes_are_confirmed;
+mod guards_end_with_the_record;
+mod handed_over_whole;
+mod history_is_told;
+mod jumps_shorten_belief;
 mod machines_are_whole;
 mod mode_is_wished;
 mod names_are_waited_for;
+mod new_databases_are_first;
 mod no_commit_is_lost;
 mod older_terms_are_refused;
 mod one_acknowledges;
 mod one_believes;
 mod one_database;
+mod one_renewal_at_a_time;
+mod own_writes_are_known;
+mod paused_is_left_alone;
 mod primaries_have_the_term;
+mod resumes_by_memory;
+mod shutdowns_are_called_off;
+mod silence_is_waited_for;
+mod somebody_takes_over;
+mod stopped_before_belief_ends;
 mod streams_its_own_log;
 mod strict_is_never_alone;
+mod tags_are_heard;
 mod terms_grow;
 mod timelines_are_owned;
+mod vacant_means_stopped;
 mod votes_bind;
+mod winners_stand_back;
 
 use super::World;
 
@@ -63,6 +83,26 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(files_and_services_once::FilesAndServicesOnce),
         Box::new(forgetful_store_is_refused::ForgetfulStoreIsRefused),
         Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
+        Box::new(silence_is_waited_for::SilenceIsWaitedFor::default()),
+        Box::new(elections_follow_the_rule::ElectionsFollowTheRule),
+        Box::new(paused_is_left_alone::PausedIsLeftAlone::default()),
+        Box::new(tags_are_heard::TagsAreHeard),
+        Box::new(somebody_takes_over::SomebodyTakesOver::default()),
+        Box::new(acts_within_belief::ActsWithinBelief),
+        Box::new(stopped_before_belief_ends::StoppedBeforeBeliefEnds::default()),
+        Box::new(jumps_shorten_belief::JumpsShortenBelief::default()),
+        Box::new(guards_end_with_the_record::GuardsEndWithTheRecord::default()),
+        Box::new(one_renewal_at_a_time::OneRenewalAtATime),
+        Box::new(own_writes_are_known::OwnWritesAreKnown::default()),
+        Box::new(resumes_by_memory::ResumesByMemory),
+        Box::new(freezes_are_confirmed::FreezesAreConfirmed::default()),
+        Box::new(vacant_means_stopped::VacantMeansStopped),
+        Box::new(handed_over_whole::HandedOverWhole),
+        Box::new(winners_stand_back::WinnersStandBack::default()),
+        Box::new(shutdowns_are_called_off::ShutdownsAreCalledOff::default()),
+        Box::new(history_is_told::HistoryIsTold::default()),
+        Box::new(foreign_data_stay_away::ForeignDataStayAway),
+        Box::new(new_databases_are_first::NewDatabasesAreFirst::default()),
     ]
 }
 
@@ -73,6 +113,8 @@ const NEED_CLOCKS: &[&str] = &[
     "address_is_safe",
     "files_and_services_once",
     "older_terms_are_refused",
+    "silence_is_waited_for",
+    "stopped_before_belief_ends",
     super::history::READS_HAVE_WHAT_WAS_ACKNOWLEDGED,
     super::history::READS_NEVER_GO_BACK,
     super::healing::HEALS,
@@ -103,6 +145,12 @@ pub(super) mod doctored {
         let leader = world.leader().expect("a whole cluster has a leader");
         let others = world.nodes.keys().filter(|name| **name != leader).cloned().collect();
         (world, leader, others)
+    }
+
+    /// Looks, and asserts that this invariant is broken, whatever else is.
+    pub(in crate::sim) fn breaks_among_others(world: &mut World, invariant: &str) {
+        world.look();
+        assert!(world.violations.iter().any(|violation| violation.invariant == invariant), "{:#?}", world.violations);
     }
 
     /// Looks, and asserts that exactly this invariant is broken.

@@ -2,7 +2,8 @@
 //!
 //! Judged by what databases told clients and what databases hold: whoever becomes primary in the newest term has everything, and nothing is
 //! acknowledged by one of an older term that the newest lacks. Neither the store nor a machine is asked. What was acknowledged in asynchronous
-//! mode is no promise, nor is what an operator accepted to lose in words.
+//! mode is no promise, nor is what an operator accepted to lose in words. A copy that ends before what its own reign has published may be started, to
+//! find that out, but users must not reach it (protocol rule 30).
 
 use std::time::Duration;
 
@@ -21,14 +22,22 @@ const ALL_AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct NoCommitIsLost {
     newest: Option<(Term, MemberId)>,
     again_at: Duration,
+    /// It began with less than its own reign had published.
+    short: bool,
 }
 
 impl NoCommitIsLost {
     fn lacks(&mut self, world: &World) -> Option<String> {
         self.again_at = world.now + ALL_AGAIN;
         let (term, name) = self.newest.as_ref()?;
-        let database = &world.nodes.get(name)?.database;
+        let node = world.nodes.get(name)?;
+        let database = &node.database;
         if database.state != DatabaseState::Primary || database.term != *term || world.promised.is_empty() {
+            return None;
+        }
+        if self.short && !node.address {
+            // It has lost data, and must not serve. Judged again with the next step.
+            self.again_at = world.now;
             return None;
         }
         let lost = world.promised.without_log(&database.log);
@@ -53,6 +62,8 @@ impl Invariant for NoCommitIsLost {
                     let term = node.database.term;
                     if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= term) {
                         self.newest = Some((term, member.clone()));
+                        let published = world.records.leader.as_ref().filter(|record| record.mark.term == term);
+                        self.short = published.is_some_and(|record| node.database.lsn() < record.lsn);
                         broken = broken.or(self.lacks(world));
                     }
                 }

@@ -1,12 +1,14 @@
 //! At most one member believes to lead (design rule 1; protocol rules 10, 11 and 42; the inequality is checked where times are configured).
 //!
-//! Holds while clock rates differ by less than the margin, and with a suspicion as long as the `ttl`: a shorter one takes the database before
-//! the old belief has ended, and what hangs on belief waits instead. A frozen agent counts until its belief ends. Excused is one from whom
-//! leadership was taken by force while the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
+//! Holds while clock rates differ by less than the margin. A frozen agent counts until its belief ends. Excused, until it is elected anew, is one from
+//! whom leadership was taken after a suspicion shorter than its `ttl`, which may be where the sync record says synchronous: that takes the
+//! database before the old belief has ended, and what hangs on belief waits instead. Excused, too, is one from whom it was taken by force while
+//! the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
 
 use std::collections::BTreeSet;
 
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::records::ElectionRule;
 
 use super::super::{Fact, World};
 use super::Invariant;
@@ -14,8 +16,6 @@ use super::Invariant;
 /// At most one believes.
 #[derive(Default)]
 pub(super) struct OneBelieves {
-    /// Somebody's suspicion was shorter than its `ttl` once: that belief may outlast the times that allowed it.
-    short: bool,
     excused: BTreeSet<MemberId>,
 }
 
@@ -25,15 +25,20 @@ impl Invariant for OneBelieves {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        self.short |= world.nodes.values().any(|node| node.config.timing.suspicion != node.config.timing.ttl);
-        if self.short {
-            return None;
-        }
         for fact in &world.facts {
-            if let (Fact::LeaderWritten { before: Some(before) }, Some(now)) = (fact, &world.records.leader)
-                && before.paused
+            let Fact::LeaderWritten { before: Some(before) } = fact else { continue };
+            let Some(now) = &world.records.leader else { continue };
+            let rule = world.facts.iter().find_map(|fact| match fact {
+                Fact::SyncWritten { before: Some(before) } => Some(before.rule),
+                _ => None,
+            });
+            let short = before.suspicion() < before.ttl() && rule == Some(ElectionRule::Synchronous);
+            if let Some(holder) = &now.holder
                 && before.holder != now.holder
             {
+                self.excused.remove(holder);
+            }
+            if before.holder != now.holder && (before.paused || short) {
                 self.excused.extend(before.holder.clone());
             }
         }
@@ -41,11 +46,7 @@ impl Invariant for OneBelieves {
         let mut second = None;
         for (name, node, until) in world.beliefs() {
             let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
-            if !believes {
-                if !self.excused.is_empty() {
-                    self.excused.remove(name);
-                }
-            } else if !self.excused.contains(name) {
+            if believes && !self.excused.contains(name) {
                 second = second.or(first.map(|first| (first, name)));
                 first = Some(name);
             }

@@ -63,7 +63,7 @@ mod tests {
     use odoo_ha_core::store::Key;
     use odoo_ha_core::term::Term;
 
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks, breaks_among_others, whole};
 
     #[test]
     fn a_promotion_without_the_term_is_seen() {
@@ -73,7 +73,7 @@ mod tests {
         database.streaming = false;
         database.term = Term(9);
         database.timeline = 9;
-        breaks(&mut world, "primaries_have_the_term");
+        breaks_among_others(&mut world, "primaries_have_the_term");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A timeline belongs to one reign, for ever (design rule 5; protocol rule 31; PostgreSQL 15: two primaries that chose the same number had the
 //! same history file, and `pg_rewind` saw nothing to do).
 //!
-//! The first timeline is every new database's: a bootstrap that died before it was of use is followed by another.
+//! The first timeline is every new database's: a bootstrap that died before it was of use is followed by another. A standby that is promoted has
+//! a timeline of its own, never the first.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ impl Invariant for TimelinesAreOwned {
             let own = (database.term, member.clone());
             let timeline = database.timeline;
             let owner = self.owner.entry(timeline).or_insert_with(|| own.clone());
-            if *owner != own && timeline != FIRST {
+            if *owner != own && (timeline != FIRST || before.state == DatabaseState::Standby) {
                 broken = Some(format!(
                     "{member} is primary of term {} on timeline {timeline}, which is {}'s of term {}",
                     own.0, owner.1, owner.0

@@ -90,7 +90,7 @@ mod tests {
     use odoo_ha_core::policy::SyncMode;
 
     use super::super::super::World;
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks, breaks_among_others, whole};
 
     /// The leader is cut off with its database alive, and one of three has voted.
     fn voted() -> (World, MemberId, MemberId) {
@@ -112,7 +112,7 @@ mod tests {
         database.log = log;
         database.upstream = Some(leader);
         database.streaming = true;
-        breaks(&mut world, "votes_bind");
+        breaks_among_others(&mut world, "votes_bind");
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! No database is primary without a watchdog, where there are any, and no watchdog knows an end later than the newest leader record of its member gives,
+//! or than all whom it lists have let it go on, by that member's own clock (protocol rules 4, 5, 33 and 34): what is written for a shorter time, or is paused no more, was told to the watchdog before.
+//!
+//! Only a paused record has no end. After a restored backup nothing is known of records written before. One that an earlier life of the agent fed is excused
+//! until it is armed anew: it may wait for as long as that life's record gave.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use odoo_ha_core::database::DatabaseState;
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::time::Moment;
+
+use super::super::{Fact, Node, World};
+use super::Invariant;
+
+/// When each member's right ends, by its own clock; `None`: without an end.
+#[derive(Default)]
+pub(super) struct GuardsEndWithTheRecord {
+    ends: BTreeMap<MemberId, Option<Duration>>,
+    forgot: bool,
+    /// What each watchdog was last told, and when.
+    told: BTreeMap<MemberId, (Option<Duration>, Duration)>,
+}
+
+/// A watchdog that was fed while a shorter ttl was on its way is excused for so long: known and open, see `docs/testing.md`.
+const UNDER_WAY: Duration = Duration::from_millis(20);
+
+impl GuardsEndWithTheRecord {
+    fn flaw(&self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
+        let Some((deadline, fed_by)) = node.watchdog else {
+            let primary = node.database.state == DatabaseState::Primary;
+            return primary.then(|| format!("the database of {name} is primary and no watchdog is armed"));
+        };
+        match (deadline, self.ends.get(name)) {
+            (_, None) => (!self.forgot).then(|| format!("the watchdog of {name} is armed, which never had the record")),
+            (_, Some(None)) => None,
+            (Some(_), Some(Some(_))) if fed_by != node.incarnation => None,
+            (Some(deadline), Some(Some(ends))) => (deadline > *ends
+                && !world.is_let_go_on(name, Moment::from_origin(deadline)))
+            .then(|| format!("the watchdog of {name} waits until {deadline:?}, its record ends at {ends:?}")),
+            (None, Some(Some(ends))) => {
+                Some(format!("the watchdog of {name} knows no end, its record ends at {ends:?}"))
+            }
+        }
+    }
+}
+
+impl Invariant for GuardsEndWithTheRecord {
+    fn name(&self) -> &'static str {
+        "guards_end_with_the_record"
+    }
+
+    fn look(&mut self, world: &World) -> Option<String> {
+        let mut restored = false;
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => {
+                    self.ends.clear();
+                    (self.forgot, restored) = (true, true);
+                }
+                Fact::LeaderWritten { .. } if !restored => {
+                    let Some(record) = &world.records.leader else { continue };
+                    let Some(holder) = record.holder.as_ref().filter(|name| world.nodes.contains_key(*name)) else {
+                        continue;
+                    };
+                    let ends = (!record.paused).then(|| world.moment(holder).since_origin() + record.ttl());
+                    self.ends.insert(holder.clone(), ends);
+                }
+                _ => {}
+            }
+        }
+        for (name, node) in &world.nodes {
+            let Some((deadline, _)) = node.watchdog else { continue };
+            if self.told.get(name).is_none_or(|(told, _)| *told != deadline) {
+                self.told.insert(name.clone(), (deadline, world.now));
+            }
+        }
+        let just_told = |name: &MemberId| self.told.get(name).is_some_and(|(_, at)| world.now - *at <= UNDER_WAY);
+        let guarded = world.nodes.iter().filter(|(_, node)| node.config.watchdog.is_some() && !node.gone);
+        guarded
+            .filter(|(name, node)| node.watchdog.is_none() || !just_told(name))
+            .find_map(|(name, node)| self.flaw(world, name, node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use odoo_ha_core::policy::SyncMode;
+
+    use super::super::doctored::{breaks, whole};
+
+    #[test]
+    fn a_primary_without_a_watchdog_is_seen() {
+        let (mut world, leader, _) = whole(SyncMode::Synchronous);
+        world.node_mut(&leader).watchdog = None;
+        breaks(&mut world, "guards_end_with_the_record");
+    }
+
+    #[test]
+    fn a_watchdog_that_waits_too_long_is_seen() {
+        let (mut world, leader, _) = whole(SyncMode::Synchronous);
+        let node = world.node_mut(&leader);
+        let (deadline, fed_by) = node.watchdog.expect("it is armed");
+        node.watchdog = Some((deadline.map(|deadline| deadline + Duration::from_secs(3600)), fed_by));
+        world.look();
+        world.now += Duration::from_millis(50);
+        breaks(&mut world, "guards_end_with_the_record");
+        world.violations.clear();
+        world.node_mut(&leader).watchdog = Some((None, fed_by));
+        world.look();
+        world.now += Duration::from_millis(50);
+        breaks(&mut world, "guards_end_with_the_record");
+    }
+}

@@ -1,0 +1,86 @@
+//! Leadership is taken from a holder only when its record has stood unchanged for as long as the record itself says: its `ttl`, or, where the
+//! sync record before says synchronous, its `suspicion` (protocol rules 4, 11 and 42).
+//!
+//! Nobody can have watched a version for longer than it stands. Clocks may differ by their margin. A record that a restored backup brought back
+//! is not judged before it is written again.
+
+use std::time::Duration;
+
+use odoo_ha_core::records::ElectionRule;
+use odoo_ha_core::term::Mark;
+
+use super::super::{Fact, World};
+use super::Invariant;
+
+/// Two clocks within their margin show this much of a hundred of each other, at least.
+const PERCENT: u32 = 97;
+
+/// When the present leader record was written.
+#[derive(Default)]
+pub(super) struct SilenceIsWaitedFor {
+    written: Option<(Mark, Duration)>,
+}
+
+impl Invariant for SilenceIsWaitedFor {
+    fn name(&self) -> &'static str {
+        "silence_is_waited_for"
+    }
+
+    fn look(&mut self, world: &World) -> Option<String> {
+        let mut broken = None;
+        let mut forgot = false;
+        for fact in &world.facts {
+            match fact {
+                Fact::StoreForgot => (self.written, forgot) = (None, true),
+                Fact::LeaderWritten { before } => {
+                    let rule = world.facts.iter().find_map(|fact| match fact {
+                        Fact::SyncWritten { before: Some(before) } => Some(before.rule),
+                        _ => None,
+                    });
+                    if let (Some(before), Some(rule)) = (before, rule)
+                        && let Some((winner, _)) = world.records.taken_over(Some(before))
+                        && let Some((mark, at)) = self.written
+                        && before.holder.is_some()
+                        && before.mark == mark
+                        && world.clocks_honest()
+                    {
+                        let needed = match rule {
+                            ElectionRule::Asynchronous => before.ttl(),
+                            ElectionRule::Synchronous => before.suspicion(),
+                        };
+                        let waited = world.now - at;
+                        if waited < needed * PERCENT / 100 {
+                            broken = Some(format!("{winner} took over after {waited:?}, the record says {needed:?}"));
+                        }
+                    }
+                    self.written = world.records.leader.as_ref().filter(|_| !forgot).map(|now| (now.mark, world.now));
+                }
+                _ => {}
+            }
+        }
+        broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odoo_ha_core::policy::SyncMode;
+    use odoo_ha_core::records::{Origin, encode};
+    use odoo_ha_core::store::Key;
+
+    use super::super::doctored::{breaks_among_others, whole};
+
+    #[test]
+    fn a_takeover_right_after_a_renewal_is_seen() {
+        let (mut world, _, others) = whole(SyncMode::Synchronous);
+        let mut record = world.store.leader_record().expect("there is a leader");
+        let mut sync = world.store.sync_record().expect("there is a sync record");
+        record.mark.term = record.mark.term.next();
+        (record.holder, record.writer) = (Some(others[0].clone()), others[0].clone());
+        (record.origin, record.serving) = (Origin::Takeover, false);
+        sync.mark = record.mark;
+        world.store.put_raw(Key::sync(), encode(&sync));
+        world.put_raw(Key::leader(), encode(&record));
+        breaks_among_others(&mut world, "silence_is_waited_for");
+    }
+}
