@@ -159,7 +159,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: Link, p
 }
 
 /// How often the kernel's table of sockets is read: it is told in parts, and what changes between two parts may hide a socket.
-const MOST_LOOKS: usize = 50;
+const MOST_LOOKS: usize = 10;
 
 /// The kernel's number of the socket that is bound to this local address (proc(5), `/proc/net/tcp`).
 fn inode_of(local: SocketAddr) -> Option<u64> {
@@ -169,12 +169,11 @@ fn inode_of(local: SocketAddr) -> Option<u64> {
         let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
         table.lines().find_map(|line| {
             let mut fields = line.split_whitespace().skip(1);
-            let inode = (fields.next()? == wanted).then(|| fields.nth(7)?.parse().ok())?;
-            // 0 is a connection whose process has closed it.
-            inode.filter(|inode| *inode != 0)
+            (fields.next()? == wanted).then(|| fields.nth(7)?.parse().ok())?
         })
     };
-    (0..MOST_LOOKS).find_map(|_| look())
+    // 0 is a connection whose process has closed it: nobody waits there any more.
+    (0..MOST_LOOKS).find_map(|_| look()).filter(|inode| *inode != 0)
 }
 
 /// Whether the process has this socket open.
