@@ -21,6 +21,7 @@ use super::fakes::{Behave, Gate, World};
 use super::lanes::{Lanes, NodeLanes};
 use super::memo::MemoFile;
 use super::perform::{Hands, Parts};
+use super::questions::Questions;
 use super::watches::{Told, Watches};
 
 /// No test waits for longer; what it waits for comes at once, unless something is broken.
@@ -55,6 +56,7 @@ impl Bench {
             services: None,
             filestore: None,
             watchdog: Some(world.clone()),
+            peers: None,
         });
         let state_dir = std::env::temp_dir().join(format!(
             "odoo-ha-calls-{}-{}",
@@ -64,7 +66,9 @@ impl Bench {
         let (cluster, member) = (ClusterId::new("shop").unwrap(), MemberId::new("a").unwrap());
         let (memo, _) = MemoFile::open(&state_dir, &cluster, &member).unwrap();
         let lanes = Arc::new(NodeLanes::new(&Lanes::new(), &parts.places()).unwrap());
+        let questions = Arc::<Questions>::default();
         let hands = Hands {
+            questions: questions.clone(),
             parts: parts.clone(),
             clock: Arc::new(SystemClock),
             memo: Arc::new(memo),
@@ -75,7 +79,7 @@ impl Bench {
         Self {
             world,
             calls: Calls::new(hands, lanes.clone()),
-            watches: Watches::new(parts, lanes, sender),
+            watches: Watches::new(parts, lanes, sender, questions),
             told,
             next: 0,
             state_dir,
