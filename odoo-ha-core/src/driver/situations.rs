@@ -55,6 +55,7 @@ impl Bench {
             services: None,
             filestore: None,
             watchdog: Some(world.clone()),
+            peers: None,
         });
         let state_dir = std::env::temp_dir().join(format!(
             "odoo-ha-calls-{}-{}",
@@ -68,6 +69,7 @@ impl Bench {
             parts: parts.clone(),
             clock: Arc::new(SystemClock),
             memo: Arc::new(memo),
+            questions: Arc::default(),
             incarnation: 1,
             turn: Arc::default(),
         };
@@ -75,7 +77,7 @@ impl Bench {
         Self {
             world,
             calls: Calls::new(hands, lanes.clone()),
-            watches: Watches::new(parts, lanes, sender),
+            watches: Watches::new(parts, lanes, sender, Arc::default()),
             told,
             next: 0,
             state_dir,

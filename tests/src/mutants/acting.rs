@@ -38,7 +38,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[35, 42],
         breaks: "the winner attaches an address that cannot refuse an older term before the old leader's belief has ended",
         edits: &[edit(TAKEOVER, ["reign.not_before = ", "self.others_are_harmless_at()", ";"], "self.now")],
-        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["address_is_safe"] },
+        caught: Catch::Seeds { profile: "unguarded", seeds: 10, by: &["address_is_safe", "files_and_services_once"] },
     },
     Mutant {
         name: "restarted_winner_does_not_wait",
@@ -60,7 +60,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["", "database.standbys.get(name).is_some_and(|s| s.streaming && s.flushed >= end)", ""],
             "!name.as_str().is_empty() && end >= crate::lsn::Lsn(0)",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["reads_never_go_back"] },
+        caught: Catch::Seeds { profile: "tags", seeds: 60, by: &["reads_never_go_back"] },
     },
     Mutant {
         name: "address_stays_when_leadership_goes",
@@ -107,7 +107,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "stop", " {\n            self.trouble"],
             "false && stop",
         )],
-        caught: Catch::Seeds { profile: "unguarded", seeds: 20, by: &["heals"] },
+        caught: Catch::Situation("resumed_without_the_store::an_unconfirmed_primary_is_stopped"),
     },
     Mutant {
         name: "resumed_with_a_guard_without_an_end",
@@ -132,43 +132,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["guards_end_with_the_record"] },
     },
     Mutant {
-        name: "attach_may_begin_at_any_time",
-        rules: &[35],
-        breaks: "an attach has no latest begin",
-        edits: &[edit(FACE, ["self.call(Order::AttachAddress { term }, timeout, ", "limit", "));"], "None")],
-        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["address_is_safe"] },
-    },
-    Mutant {
-        name: "called_off_attach_is_forgotten",
-        rules: &[10, 35],
-        breaks: "an attach that was called off and may still happen is taken for one that did not",
-        edits: &[edit(
-            FACE,
-            [
-                "fn call_off(&mut self) {\n        ",
-                "if let Lift::Rising(call) = self.lift {\n            self.called_off = Some(call);\n        }",
-                "",
-            ],
-            "",
-        )],
-        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["vacant_means_stopped"] },
-    },
-    Mutant {
         name: "lost_address_is_not_taken_again",
         rules: &[35],
         breaks: "an address that is not where it was is not taken again",
         edits: &[edit(FACE, ["if ", "matches!(result, Ok(Answer::AddressHere(false)))", " {"], "false")],
         caught: Catch::Seeds { profile: "physics", seeds: 10, by: &["heals"] },
-    },
-    Mutant {
-        name: "attaches_in_flight_are_not_waited_for",
-        rules: &[35],
-        breaks: "a winner does not wait for an attach of the leader before that may still happen",
-        edits: &[edit(
-            TAKEOVER,
-            ["Some((since, ttl)) => ", "since + ttl + address.longest_in_flight", ","],
-            "since + ttl",
-        )],
-        caught: Catch::Seeds { profile: "unguarded", seeds: 60, by: &["address_is_safe"] },
     },
 ];

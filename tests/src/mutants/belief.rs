@@ -21,7 +21,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "unanswered_renewal_shortens_nothing",
         rules: &[4],
         breaks: "a renewal under way with a shorter ttl does not shorten belief until it is answered",
-        edits: &[edit(REIGN, ["        ", "all.fold(ends, Ends::min)", "\n"], "drop(all); ends")],
+        edits: &[edit(REIGN, ["let by_store = ", "all.fold(ends, Ends::min)", ";"], "drop(all); ends")],
         caught: Catch::Seeds { profile: "usual", seeds: 40, by: &["belief_within_the_record"] },
     },
     Mutant {
@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "believes_twice_as_long",
         rules: &[4],
         breaks: "belief outlasts the ttl that the record gives",
-        edits: &[edit(REIGN, ["let belief = sent + ", "record.ttl()", ";"], "record.ttl() * 2")],
+        edits: &[edit(REIGN, ["Self::at(sent + ", "record.ttl()", ", timing)"], "record.ttl() * 2")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["belief_within_the_record"] },
     },
     Mutant {
@@ -101,7 +101,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "asynchronous_suspicion_is_short",
         rules: &[42],
         breaks: "a short suspicion holds in asynchronous mode too, where only the lease keeps two leaders apart",
-        edits: &[edit(FOLLOWING, ["Some(since + if ", "synchronous && !forced", " {"], "!forced")],
+        edits: &[edit(FOLLOWING, ["let at = since + if ", "synchronous && !forced", " {"], "!forced")],
         caught: Catch::Seeds { profile: "asynchronous", seeds: 20, by: &["silence_is_waited_for"] },
     },
     Mutant {
@@ -151,10 +151,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[
             edit(
                 FOLLOWING,
-                ["if synchronous && !forced { ", "leader.suspicion()", " } else { leader.ttl() })"],
+                ["if synchronous && !forced { ", "leader.suspicion()", " } else { leader.ttl() };"],
                 "self.config.timing.suspicion",
             ),
-            edit(FOLLOWING, ["{ leader.suspicion() } else { ", "leader.ttl()", " })"], "self.config.timing.ttl"),
+            edit(FOLLOWING, ["{ leader.suspicion() } else { ", "leader.ttl()", " };"], "self.config.timing.ttl"),
         ],
         caught: Catch::Seeds { profile: "unguarded", seeds: 20, by: &["silence_is_waited_for"] },
     },

@@ -28,7 +28,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
              }\n\
              self.record(SyncDraft::of(sync).with_names(names));",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for", "no_commit_is_lost"] },
+        caught: Catch::Seeds {
+            profile: "usual",
+            seeds: 60,
+            by: &["names_are_waited_for", "no_commit_is_lost", "strict_is_never_alone"],
+        },
     },
     Mutant {
         name: "loosened_before_the_record_is_confirmed",
@@ -143,74 +147,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
     },
     Mutant {
-        name: "counted_data_are_discarded",
-        rules: &[30],
-        breaks: "a copy is rewound or cloned anew while the sync record still counts on it",
-        edits: &[edit(
-            FOLLOWING,
-            ["if succeeded && wanted && self.store_is_usable() && newer && ", "!self.counted()", " {"],
-            "true",
-        )],
-        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["machines_are_whole", "counted_data_are_kept"] },
-    },
-    Mutant {
         name: "discards_are_always_allowed",
         rules: &[30],
         breaks: "every order to follow allows the data to be discarded",
         edits: &[edit(FOLLOWING, ["may_discard: ", "self.may_discard", ",\n            reclone"], "true")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["machines_are_whole", "counted_data_are_kept"] },
-    },
-    Mutant {
-        name: "barrier_that_failed_counts",
-        rules: &[20],
-        breaks: "a change of the setting that was not in force in time is recorded all the same",
-        edits: &[edit(
-            SYNC_CHANGE,
-            [
-                "SyncDraft::of(&seen.record));\n        ",
-                "if !order.barrier || !self.store_is_usable() {\n            return;\n        }",
-                "",
-            ],
-            "self.synchronous_set(order);\nreturn;",
-        )],
-        caught: Catch::Seeds { profile: "physics", seeds: 20, by: &["no_commit_is_lost", "counted_have_every_commit"] },
-    },
-    Mutant {
-        name: "start_in_a_change_waits_for_the_record_only",
-        rules: &[18],
-        breaks: "a database that is started while a standby is being named does not wait for that one",
-        edits: &[edit(
-            PROMOTION,
-            [
-                "let changing = ",
-                "self.reign.as_ref().and_then(|reign| match &reign.sync_step {\n            SyncStep::Tightening { then } | SyncStep::Recording { draft: then } => Some(then),\n            SyncStep::Settled | SyncStep::Loosening => None,\n        })",
-                ";",
-            ],
-            "None::<&super::election::SyncDraft>",
-        )],
-        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["names_are_waited_for"] },
-    },
-    Mutant {
-        name: "asynchronous_before_the_record",
-        rules: &[16, 18],
-        breaks: "a change to asynchronous mode is set in the database before the sync record says so",
-        edits: &[edit(
-            SYNC_CHANGE,
-            ["k: 0, strict: wanted_strict };\n            }\n            ", "self.record(draft);", ""],
-            "if draft.rule == ElectionRule::Asynchronous && let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\nlet order = SynchronousOrder { term, standbys: SynchronousStandbys::Nobody, barrier: false };\nself.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n}\nself.record(draft);",
-        )],
-        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["names_are_waited_for"] },
-    },
-    Mutant {
-        name: "named_before_the_history",
-        rules: &[14],
-        breaks: "a member is named before the history has the row of the reign",
-        edits: &[edit(
-            SYNC_CHANGE,
-            ["let history_is_recorded = ", "reign.history.is_none() && reign.leader.serving", ";"],
-            "true",
-        )],
-        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["history_is_told"] },
     },
     Mutant {
         name: "setting_is_emptied_while_giving_up",
@@ -225,6 +166,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "reign.plan = None;\nlet standbys = crate::database::SynchronousStandbys::Nobody;\nlet order = crate::database::SynchronousOrder { term: reign.term, standbys, barrier: false };\nself.order(crate::database::DatabaseOrder::SetSynchronous(order), std::time::Duration::from_secs(5));",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["acts_within_belief", "names_are_waited_for"] },
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["acts_within_belief", "names_are_waited_for"] },
     },
 ];

@@ -23,7 +23,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ],
             "vec![Guard::Version(Key::sync(), sync.version)]",
         )],
-        caught: Catch::Seeds { profile: "suspicious", seeds: 40, by: &["elections_follow_the_rule"] },
+        caught: Catch::Seeds {
+            profile: "suspicious",
+            seeds: 40,
+            by: &["elections_follow_the_rule", "silence_is_waited_for"],
+        },
     },
     Mutant {
         name: "winner_names_every_voter",
@@ -42,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "ballots.keys().filter(|member| **member != self.config.me).count() as u32",
             ),
         ],
-        caught: Catch::Seeds { profile: "harsh", seeds: 20, by: &["heals", "no_commit_is_lost"] },
+        caught: Catch::Seeds { profile: "harsh", seeds: 10, by: &["elections_follow_the_rule", "no_commit_is_lost"] },
     },
     Mutant {
         name: "old_leader_gets_no_place",
@@ -138,7 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds {
             profile: "usual",
             seeds: 10,
-            by: &["guards_end_with_the_record", "vacant_means_stopped"],
+            by: &["guards_end_with_the_record", "vacant_means_stopped", "stopped_before_belief_ends"],
         },
     },
     Mutant {
@@ -150,7 +154,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["if ", "!self.faces.are_down() || not_before > self.now", " {"],
             "false && not_before > self.now",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["address_is_safe", "vacant_means_stopped"] },
+        caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["files_and_services_once", "address_is_safe"] },
     },
     Mutant {
         name: "promotion_has_no_bound",
@@ -160,7 +164,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(PROMOTION, ["if ", "self.now.since(reign.began) > self.config.timing.promote_timeout", " {"], "false"),
             edit(PROMOTION, ["if ", "hopeless && matches!(self.state, State::Promoting)", " {"], "false && hopeless"),
         ],
-        caught: Catch::Seeds { profile: "lasting", seeds: 80, by: &["winners_stand_back"] },
+        caught: Catch::Situation("winner_cannot_promote::one_that_hangs_is_passed_over"),
     },
     Mutant {
         name: "promotes_before_the_term_is_durable",
@@ -174,6 +178,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[40],
         breaks: "leadership is handed over before the target has the shutdown checkpoint",
         edits: &[edit(HAND_OVER, ["if ", "has_it", " && settled && self.store_is_usable()"], "(true || has_it)")],
-        caught: Catch::Seeds { profile: "harsh", seeds: 60, by: &["handed_over_whole"] },
+        caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["handed_over_whole"] },
     },
 ];

@@ -13,7 +13,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "unanswered_renewal_is_taken_for_no",
         rules: &[8],
         breaks: "a renewal without an answer is forgotten",
-        edits: &[edit(RENEWAL, ["_ => ", "reign.attempts.unanswered()", ","], "reign.attempts.under_way = None")],
+        edits: &[edit(
+            RENEWAL,
+            [
+                "_ => {\n                        ",
+                "reign.attempts.unanswered();\n                        reign.store_is_silent = true;",
+                "",
+            ],
+            "reign.attempts.under_way = None",
+        )],
         caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["own_writes_are_known"] },
     },
     Mutant {
@@ -22,7 +30,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a renewal without an answer confirms leadership",
         edits: &[edit(
             RENEWAL,
-            ["_ => ", "reign.attempts.unanswered()", ","],
+            [
+                "_ => {\n                        ",
+                "reign.attempts.unanswered();\n                        reign.store_is_silent = true;",
+                "",
+            ],
             "{\n\
              reign.confirmed = reign.attempts.under_way.as_ref().map(|attempt| attempt.sent);\n\
              reign.attempts.unanswered();\n\
@@ -36,13 +48,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a change of the sync record without an answer loosens the database",
         edits: &[edit(
             RENEWAL,
-            ["_ => ", "reign.attempts.unanswered()", ","],
+            [
+                "_ => {\n                        ",
+                "reign.attempts.unanswered();\n                        reign.store_is_silent = true;",
+                "",
+            ],
             "{\n\
              if matches!(reign.sync_step, SyncStep::Recording { .. }) { reign.sync_step = SyncStep::Loosening; reign.standbys_in_force = None; }\n\
              reign.attempts.unanswered();\n\
              }",
         )],
-        caught: Catch::Seeds { profile: "usual", seeds: 60, by: &["names_are_waited_for"] },
+        caught: Catch::Situation("change_of_names_unanswered::the_database_waits_for_whom_either_version_names"),
     },
     Mutant {
         name: "a_read_settles_what_it_does_not_show",
@@ -75,14 +91,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[6],
         breaks: "a store that shows less than was seen is taken for true",
         edits: &[edit(CALLS, ["} else if ", "mark < began.mark && !unreadable", " {"], "false")],
-        caught: Catch::Situation("store_restored_from_backup::an_older_store_elects_nobody"),
+        caught: Catch::Seeds {
+            profile: "forgetful",
+            seeds: 10,
+            by: &["names_are_waited_for", "forgetful_store_is_refused"],
+        },
     },
     Mutant {
         name: "memo_is_not_held_against_the_store",
         rules: &[6],
         breaks: "a restarted agent believes a store that shows less than its memo",
         edits: &[edit(MACHINE, ["", "seen.max(self.memo_wanted.mark)", ""], "seen")],
-        caught: Catch::Situation("store_restored_from_backup::a_backup_of_a_moment_ago_is_an_old_one_too"),
+        caught: Catch::Seeds { profile: "forgetful", seeds: 60, by: &["forgetful_store_is_refused"] },
     },
     Mutant {
         name: "resumes_without_its_memory",
@@ -100,7 +120,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[6, 30],
         breaks: "a leader whose database ends before what it published serves all the same",
         edits: &[edit(PROMOTION, ["if ", "started.lsn < acknowledged", " {\n            let why"], "false")],
-        caught: Catch::Seeds { profile: "losses", seeds: 10, by: &["no_commit_is_lost"] },
+        caught: Catch::Seeds { profile: "lost-leaders", seeds: 10, by: &["no_commit_is_lost"] },
     },
     Mutant {
         name: "follows_before_it_remembers",

@@ -72,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[12],
         breaks: "n - k votes of N suffice instead of n - k + 1",
         edits: &[edit(SYNC, ["", "counted + self.k as usize > n", "\n"], "counted + self.k as usize >= n")],
-        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["elections_follow_the_rule"] },
+        caught: Catch::Seeds { profile: "physics", seeds: 40, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "anybody_wins_where_nobody_is_named",
@@ -97,7 +97,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[30],
         breaks: "a named member counts though its copy ends before what was acknowledged",
         edits: &[edit(ELECTION, ["if ", "counted && vote.position.lsn < leader.lsn", " {"], "false")],
-        caught: Catch::Seeds { profile: "losses", seeds: 80, by: &["elections_follow_the_rule"] },
+        caught: Catch::Situation(
+            "copy_that_lost_data_is_not_counted::one_that_ends_before_what_was_acknowledged_waits_for_the_leader",
+        ),
     },
     Mutant {
         name: "better_voter_is_waited_for_without_end",
@@ -157,6 +159,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ),
             edit(FOLLOWING, ["if ", "self.bound.is_some_and(|bound| leader.mark <= bound.mark)", " {"], "false"),
         ],
-        caught: Catch::Seeds { profile: "suspicious", seeds: 60, by: &["votes_bind"] },
+        caught: Catch::Seeds { profile: "suspicious", seeds: 20, by: &["votes_bind", "heals"] },
     },
 ];

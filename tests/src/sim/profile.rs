@@ -214,7 +214,6 @@ const CUTS: &[(u32, FaultKind)] = &[
     (2, F::StoreAway),
     (3, F::ClockJumps),
     (2, F::CutFromPeers),
-    (2, F::AddressAils),
     (2, F::DatabaseKilled),
 ];
 
@@ -416,7 +415,7 @@ impl Profile {
             name: "beginnings",
             about: "clusters whose beginner dies, or that begin with the data of before",
             nodes: (2, 5),
-            rounds: 2,
+            rounds: 14,
             oddities: &[Oddity::FormerData, Oddity::NastyBeginning],
             ..USUAL
         },

@@ -106,6 +106,9 @@ impl<'a> Life<'a> {
     /// Who has data of before and was not told to begin with them is told so after a while. Until then nobody begins.
     fn find_former_data(&mut self) -> Result<(), Broken> {
         let Some(world) = &mut self.world else { return Ok(()) };
+        if !self.plan.profile.oddities.contains(&Oddity::FormerData) {
+            return Ok(());
+        }
         let names = world.present();
         let silent = names.into_iter().find(|name| world.node(name).config.bootstrap == Bootstrap::Never);
         let Some(owner) = silent else { return Ok(()) };
@@ -362,6 +365,9 @@ fn make_odd(config: &mut Config, plan: &Plan) {
     if has(Oddity::Tags) {
         config.tags.failover_priority = i32::try_from(own.below(3)).unwrap_or_default();
         (config.tags.nofailover, config.tags.nosync) = (taggable && own.one_in(3), taggable && own.one_in(3));
+        if config.tags.nofailover {
+            config.bootstrap = Bootstrap::Never;
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl GuardsEndWithTheRecord {
         match (deadline, self.ends.get(name)) {
             (_, None) => (!self.forgot).then(|| format!("the watchdog of {name} is armed, which never had the record")),
             (_, Some(None)) => None,
-            (Some(_), Some(Some(_))) if fed_by != node.incarnation => None,
+            (_, Some(Some(_))) if fed_by != node.incarnation => None,
             (Some(deadline), Some(Some(ends))) => (deadline > *ends
                 && !world.is_let_go_on(name, Moment::from_origin(deadline)))
             .then(|| format!("the watchdog of {name} waits until {deadline:?}, its record ends at {ends:?}")),

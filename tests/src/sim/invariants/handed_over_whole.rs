@@ -18,6 +18,10 @@ impl Invariant for HandedOverWhole {
             let Fact::LeaderWritten { before: Some(before) } = fact else { return None };
             let now = world.records.leader.as_ref().filter(|now| now.mark.term > before.mark.term)?;
             let Origin::HandOver { from, shutdown } = &now.origin else { return None };
+            if now.writer != *from {
+                // Long since taken up: a store came back that knew of it.
+                return None;
+            }
             let (old, new) = (world.nodes.get(from)?, world.nodes.get(now.holder.as_ref()?)?);
             if old.database.state.runs() && !old.database.in_recovery {
                 return Some(format!("{from} hands over, its database is {:?}", old.database.state));
@@ -51,7 +55,7 @@ mod tests {
         let mut record = world.store.leader_record().expect("there is a leader");
         record.mark.term = record.mark.term.next();
         record.origin = Origin::HandOver { from: leader.clone(), shutdown: world.node(&leader).database.lsn() };
-        record.holder = Some(others[0].clone());
+        (record.holder, record.writer) = (Some(others[0].clone()), leader.clone());
         world.put_raw(Key::leader(), encode(&record));
         breaks(&mut world, "handed_over_whole");
     }
