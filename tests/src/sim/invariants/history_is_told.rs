@@ -30,11 +30,10 @@ impl Invariant for HistoryIsTold {
         for fact in &world.facts {
             match fact {
                 Fact::StoreForgot => self.forgot = true,
-                Fact::Ordered { member, order: Order::AttachAddress { term }, accepted: true } => {
-                    if !self.forgot && !has_row(world, *term, member) {
-                        broken =
-                            Some(format!("{member} has the address in term {term}, which the history does not know"));
-                    }
+                Fact::Ordered { member, order: Order::AttachAddress { term }, accepted: true }
+                    if !self.forgot && !has_row(world, *term, member) =>
+                {
+                    broken = Some(format!("{member} has the address in term {term}, which the history does not know"));
                 }
                 Fact::SyncWritten { before: Some(before) } => {
                     let Some(now) = &world.records.sync else { continue };
