@@ -415,7 +415,7 @@ impl Profile {
             name: "beginnings",
             about: "clusters whose beginner dies, or that begin with the data of before",
             nodes: (2, 5),
-            rounds: 8,
+            rounds: 14,
             oddities: &[Oddity::FormerData, Oddity::NastyBeginning],
             ..USUAL
         },

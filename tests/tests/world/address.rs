@@ -44,7 +44,8 @@ fn one_that_moves_by_term_is_taken_from_the_old_leader() {
     let (mut world, leader, _) = settled(world);
     world.node_mut(&leader).detach_fails = true;
     world.freeze_agent(&leader);
-    world.node_mut(&leader).watchdog = None;
+    // It has none from now on.
+    (world.node_mut(&leader).watchdog, world.node_mut(&leader).config.watchdog) = (None, None);
     world.run_until("another has it", seconds(30), |world| world.leader().is_some_and(|next| next != leader));
     assert!(!world.node(&leader).address);
     // Without its watchdog the frozen agent had the address beyond its belief: that is what was asked for here.
