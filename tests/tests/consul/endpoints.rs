@@ -13,7 +13,7 @@ use crate::server::Consul;
 use crate::{TIME, client, failure, leader, put, shop, write};
 
 /// A first try, as it is by default, with what a busy machine may take on top.
-const ONE_TRY: Duration = Duration::from_millis(500 + 1500);
+const ONE_TRY: Duration = Duration::from_millis(500 + 5000);
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::new([127, 0, 0, 1].into(), port)
@@ -35,13 +35,12 @@ async fn costs_one_try(endpoints: &[String]) {
     let store = client(endpoints);
     store.commit(&guarded, TIME).await.unwrap();
     assert!(began.elapsed() < ONE_TRY, "a guarded commit: {:?}", began.elapsed());
+    // The endpoint that answered is asked first: were it not, each of these would cost a try.
     let again = Instant::now();
-    put(&store, b"again").await;
-    assert!(
-        again.elapsed() < Duration::from_millis(400),
-        "the endpoint that answered is asked first: {:?}",
-        again.elapsed()
-    );
+    for _ in 0..20 {
+        put(&store, b"again").await;
+    }
+    assert!(again.elapsed() < 20 * Duration::from_millis(400), "{:?}", again.elapsed());
 
     let began = Instant::now();
     put(&client(endpoints), b"unguarded").await;
@@ -129,7 +128,7 @@ async fn an_unanswered_commit_is_unknown_and_may_happen_late() {
         let began = Instant::now();
         let (kind, text) = failure(store.commit(&commit, time).await);
         assert_eq!(kind, ErrorKind::Unknown, "{text}");
-        assert!(began.elapsed() < time + Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(began.elapsed() < time + Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(text.contains("may have happened") && text.contains("did not answer"), "{text}");
     }
     assert_eq!(failure(store.read(time).await).0, ErrorKind::Unavailable);

@@ -96,7 +96,7 @@ async fn hostile_listings_are_malformed() {
         let (kind, text) = failure(store.read(TIME).await);
         assert_eq!(kind, ErrorKind::Malformed, "{what}: {text}");
         assert_eq!(failure(store.watch(Revision(7), TIME).await).0, ErrorKind::Malformed, "{what}");
-        assert!(began.elapsed() < 2 * TIME + Duration::from_secs(2), "{what}: {:?}", began.elapsed());
+        assert!(began.elapsed() < 2 * TIME + Duration::from_secs(5), "{what}: {:?}", began.elapsed());
     }
     // What is not even HTTP is no answer.
     for listing in [b"SSH-2.0-OpenSSH\r\n".to_vec(), long_header.into_bytes(), vec![0; 1000]] {
@@ -158,7 +158,7 @@ async fn commits_that_are_answered_with_nonsense_may_have_happened() {
             let (kind, text) = failure(store.commit(&write(guards, b"x"), TIME).await);
             assert_eq!(kind, ErrorKind::Unknown, "{what}: {text}");
             assert!(text.contains("may have happened"), "{what}: {text}");
-            assert!(began.elapsed() < TIME + Duration::from_secs(1), "{what}: {:?}", began.elapsed());
+            assert!(began.elapsed() < TIME + Duration::from_secs(5), "{what}: {:?}", began.elapsed());
         }
     }
     let certain = [

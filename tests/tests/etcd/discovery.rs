@@ -117,6 +117,6 @@ async fn dns_that_is_silent_or_empty_is_unavailable_in_time() {
         for error in [read, committed, watched] {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
         }
-        assert!(begun.elapsed() < 3 * time + Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 3 * time + Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

@@ -78,7 +78,7 @@ async fn nobody_answers_and_every_call_ends_in_time() {
                 assert_eq!(committed.kind(), ErrorKind::Unavailable, "{}", committed.chain());
             }
             assert_eq!(store.watch(from, time).await.unwrap_err().kind(), ErrorKind::Unavailable);
-            assert!(begun.elapsed() < time * 3 + Duration::from_secs(1), "{mood:?} {time:?}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < time * 3 + Duration::from_secs(5), "{mood:?} {time:?}: {:?}", begun.elapsed());
         }
     }
     proxy.set(Mood::Open);
