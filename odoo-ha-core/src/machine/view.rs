@@ -186,9 +186,13 @@ impl View {
         Position { term: by_history.or(by_leader).unwrap_or(beside), lsn }
     }
 
-    /// Whether a copy with this end has log that the next reign never had (protocol rule 14).
+    /// Whether a copy with this end has log that the next reign never had (protocol rule 14), or is on a timeline of a reign that is neither in the
+    /// history nor the present one: that reign served nobody, and whoever follows later raises the term beside such a copy, not the copy.
     pub(super) fn has_diverged(&self, timeline: Timeline, lsn: Lsn) -> bool {
-        self.history.as_ref().and_then(|seen| seen.record.left_at(timeline)).is_some_and(|left| lsn > left)
+        let Some(history) = self.history.as_ref().map(|seen| &seen.record) else { return false };
+        let present = self.leader.as_ref().is_some_and(|seen| seen.record.timeline == timeline);
+        let unknown = history.term_of(timeline).is_none() && !present;
+        unknown || history.left_at(timeline).is_some_and(|left| lsn > left)
     }
 }
 
