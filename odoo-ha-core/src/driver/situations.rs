@@ -21,6 +21,7 @@ use super::fakes::{Behave, Gate, World};
 use super::lanes::{Lanes, NodeLanes};
 use super::memo::MemoFile;
 use super::perform::{Hands, Parts};
+use super::questions::Questions;
 use super::watches::{Told, Watches};
 
 /// No test waits for longer; what it waits for comes at once, unless something is broken.
@@ -65,11 +66,12 @@ impl Bench {
         let (cluster, member) = (ClusterId::new("shop").unwrap(), MemberId::new("a").unwrap());
         let (memo, _) = MemoFile::open(&state_dir, &cluster, &member).unwrap();
         let lanes = Arc::new(NodeLanes::new(&Lanes::new(), &parts.places()).unwrap());
+        let questions = Arc::<Questions>::default();
         let hands = Hands {
+            questions: questions.clone(),
             parts: parts.clone(),
             clock: Arc::new(SystemClock),
             memo: Arc::new(memo),
-            questions: Arc::default(),
             incarnation: 1,
             turn: Arc::default(),
         };
@@ -77,7 +79,7 @@ impl Bench {
         Self {
             world,
             calls: Calls::new(hands, lanes.clone()),
-            watches: Watches::new(parts, lanes, sender, Arc::default()),
+            watches: Watches::new(parts, lanes, sender, questions),
             told,
             next: 0,
             state_dir,

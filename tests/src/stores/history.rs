@@ -207,7 +207,10 @@ fn swap(seen: &Snapshot, new: u32) -> Commit {
 mod tests {
     use super::*;
 
-    fn history(calls: &[(u32, Call, usize, Option<(usize, Answer)>)]) -> History {
+    /// Who called what, when it began, and how it ended.
+    type Told = (u32, Call, usize, Option<(usize, Answer)>);
+
+    fn history(calls: &[Told]) -> History {
         let history = History::default();
         for (client, call, began, ended) in calls {
             history.add(Recorded { client: *client, call: call.clone(), began: *began, ended: ended.clone() });

@@ -88,8 +88,7 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, mut rules: 
             accepted = listener.accept() => {
                 let Ok((client, peer)) = accepted else { continue };
                 rules.mark_unchanged();
-                // A client that cannot be told from others would slip through a partition: it has to connect again.
-                let Some(inode) = inode_of(peer) else { continue };
+                let inode = inode_of(peer);
                 let link = Link { inode, rules: rules.clone() };
                 tokio::spawn(serve(client, target, link));
             }
@@ -100,8 +99,8 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, mut rules: 
 /// What both directions of one connection know.
 #[derive(Clone)]
 struct Link {
-    /// The client's socket, as the kernel counts them.
-    inode: u64,
+    /// The client's socket, as the kernel counts them; `None`: it was not found.
+    inode: Option<u64>,
     rules: watch::Receiver<Rules>,
 }
 
@@ -109,7 +108,11 @@ impl Link {
     /// The mood for this connection, now.
     fn mood(&mut self) -> Mood {
         let rules = self.rules.borrow_and_update().clone();
-        let owner = rules.processes.iter().find(|(process, _)| owns(**process, self.inode));
+        let Some(inode) = self.inode else {
+            // One that cannot be told from others would slip through a partition: it has to connect again.
+            return if rules.processes.is_empty() { rules.everybody } else { Mood::Cut };
+        };
+        let owner = rules.processes.iter().find(|(process, _)| owns(**process, inode));
         owner.map_or(rules.everybody, |(_, mood)| *mood)
     }
 
@@ -151,7 +154,12 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: Link, p
         tokio::select! {
             changed = link.rules.changed() => if changed.is_err() { return },
             read = from.read(&mut buffer) => match read {
-                Ok(count) if count > 0 => if to.write_all(&buffer[..count]).await.is_err() { return },
+                // The mood may have changed since: nothing passes that was read too late.
+                Ok(count) if count > 0 => {
+                    if !link.wait_until(passes).await || to.write_all(&buffer[..count]).await.is_err() {
+                        return;
+                    }
+                }
                 _ => return,
             }
         }

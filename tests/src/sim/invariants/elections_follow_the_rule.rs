@@ -38,8 +38,7 @@ impl Election<'_> {
     }
 
     fn is_fit(&self, member: &MemberId, vote: &VoteRecord) -> bool {
-        let has_lost = self.is_counted(member) && vote.position.lsn < self.against.lsn;
-        !self.has_diverged(vote) && !has_lost
+        !(self.has_diverged(vote) || self.is_counted(member) && vote.position.lsn < self.against.lsn)
     }
 
     /// The fit votes against that record that are no better than the winner's.
