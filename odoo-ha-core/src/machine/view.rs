@@ -178,24 +178,65 @@ impl View {
     }
 
     /// The place of a copy whose last record lies at `lsn` of `timeline`: the history says which reign owns the timeline.
-    /// A timeline that no record names belongs to the reign that `beside` (the term beside the data) names.
+    /// A timeline that no record names belongs to the reign that `beside` (the term beside the data) names, unless that is one with a later timeline:
+    /// whoever is told to follow notes the term, whatever its own log is of, and later reigns have later timelines (protocol rules 14 and 31).
     pub(super) fn position(&self, timeline: Timeline, lsn: Lsn, beside: Term) -> Position {
         let by_history = self.history.as_ref().and_then(|seen| seen.record.term_of(timeline));
         let by_leader =
             self.leader.as_ref().filter(|seen| seen.record.timeline == timeline).map(|seen| seen.record.mark.term);
-        Position { term: by_history.or(by_leader).unwrap_or(beside), lsn }
+        let by_copy = self.term_after(timeline).map_or(beside, |later| beside.min(Term(later.0.saturating_sub(1))));
+        Position { term: by_history.or(by_leader).unwrap_or(by_copy), lsn }
     }
 
-    /// Whether a copy with this end has log that the next reign never had (protocol rule 14), or is on a timeline of a reign that is neither in the
-    /// history nor the present one: that reign served nobody, and whoever follows later raises the term beside such a copy, not the copy.
+    /// Whether a copy with this end has log that the next reign never had (protocol rule 14).
     pub(super) fn has_diverged(&self, timeline: Timeline, lsn: Lsn) -> bool {
-        let Some(history) = self.history.as_ref().map(|seen| &seen.record) else { return false };
-        let present = self.leader.as_ref().is_some_and(|seen| seen.record.timeline == timeline);
-        let unknown = history.term_of(timeline).is_none() && !present;
-        unknown || history.left_at(timeline).is_some_and(|left| lsn > left)
+        self.history.as_ref().and_then(|seen| seen.record.left_at(timeline)).is_some_and(|left| lsn > left)
+    }
+
+    /// The first term that is known to have a later timeline than this.
+    fn term_after(&self, timeline: Timeline) -> Option<Term> {
+        let recorded = self.history.iter().flat_map(|seen| &seen.record.rows).map(|row| (row.timeline, row.term));
+        let present = self.leader.iter().map(|seen| (seen.record.timeline, seen.record.mark.term));
+        recorded.chain(present).filter(|(later, _)| *later > timeline).map(|(_, term)| term).min()
     }
 }
 
 fn last_term(history: &HistoryRecord) -> Term {
     history.rows.last().map_or(Term(0), |row| row.term)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{Header, HistoryRow};
+    use crate::term::Nonce;
+
+    /// Terms 15 and 17 are in the history, with the timelines of the same numbers.
+    fn view() -> View {
+        let row = |number: u64| HistoryRow {
+            term: Term(number),
+            leader: MemberId::new("a").unwrap(),
+            timeline: Timeline(number as u32),
+            switch_lsn: Lsn(100 * number),
+        };
+        let header = Header::new(ClusterId::new("shop").unwrap(), Nonce::default());
+        let record = HistoryRecord { header, rows: vec![row(15), row(17)] };
+        View { history: Some(Seen { version: Version(1), record }), ..View::default() }
+    }
+
+    /// A reign that never came into the history had timeline 16; its copy was then told to follow the leader of term 18. Its log is no newer for that
+    /// than the log of term 17.
+    #[test]
+    fn a_term_beside_the_data_makes_an_unrecorded_timeline_no_newer() {
+        let view = view();
+        let unrecorded = view.position(Timeline(16), Lsn(9_999), Term(18));
+        let recorded = view.position(Timeline(17), Lsn(1_700), Term(17));
+        assert_eq!((unrecorded.term, recorded.term), (Term(16), Term(17)));
+        assert!(unrecorded < recorded);
+    }
+
+    #[test]
+    fn the_newest_timeline_is_of_the_term_beside_the_data() {
+        assert_eq!(view().position(Timeline(18), Lsn(1_900), Term(18)).term, Term(18));
+    }
 }
