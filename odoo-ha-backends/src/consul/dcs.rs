@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::roles::{Dcs, DcsCapabilities, DcsWatch};
-use odoo_ha_core::store::{Commit, Committed, Key, Revision, Snapshot};
+use odoo_ha_core::store::{Commit, Committed, Guard, Key, Revision, Snapshot};
 use tokio::time::Instant;
 
 use super::client::{Client, Request};
@@ -215,10 +215,15 @@ impl Committing<'_> {
             .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "there was no time to send the commit to the store")))
     }
 
-    /// Whether a second one like it cannot happen after the first, or has no effect.
+    /// Whether a second one like it cannot happen after the first, or has no effect: it guards the version of a key that it writes. That a key is absent
+    /// is no such guard, as somebody may delete it in between.
     fn happens_at_most_once(&self) -> bool {
         let commit = self.commit;
-        commit.writes.is_empty() || commit.guards.iter().any(|guard| commit.writes.contains_key(guard.key()))
+        let goes_for_ever = |guard: &Guard| match guard {
+            Guard::Version(key, _) => commit.writes.contains_key(key),
+            Guard::Absent(_) => false,
+        };
+        commit.writes.is_empty() || commit.guards.iter().any(goes_for_ever)
     }
 
     /// A guard does not hold, and an earlier try was not answered: that one may be the reason. It cannot happen any more; if it

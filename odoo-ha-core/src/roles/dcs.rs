@@ -47,8 +47,8 @@ pub trait Dcs: Send + Sync + Debug {
 
     /// Writes several keys at one moment if every guard holds at that moment, else nothing.
     ///
-    /// A `Ok` is durable as the store's own promise has it. The same commit sent twice happens at most once if it guards
-    /// one of the keys it writes.
+    /// A `Ok` is durable as the store's own promise has it. The same commit sent twice happens at most once if it guards the version
+    /// of one of the keys it writes; that a key is absent is no such guard, as somebody may delete it in between.
     ///
     /// # Errors
     ///

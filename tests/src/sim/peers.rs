@@ -76,12 +76,11 @@ impl World {
         let ends = self.moment_of(&asking.by, asking.sent) + asking.question.ttl();
         let round = asking.question.round;
         let leaves = self.leaves.entry(asking.by.clone()).or_default();
-        // The round before is what it believes by until this one is complete.
+        // An earlier round is what it believes by until this one is complete.
+        let now = self.nodes.get(&asking.by).map(|node| node.clock.shows(self.now));
+        leaves.retain(|leave| now.is_none_or(|now| leave.ends > now));
         if leaves.last().is_none_or(|leave| leave.round != round) {
             leaves.push(Leave { round, ends, accepted: BTreeSet::new() });
-        }
-        if leaves.len() > 3 {
-            leaves.remove(0);
         }
         if let Some(leave) = leaves.last_mut() {
             leave.accepted.insert(member.clone());

@@ -3,20 +3,14 @@
 //!
 //! After a restored backup nothing is known of records written before; a member is judged again from its next renewal on.
 
-use std::collections::BTreeMap;
-
-use odoo_ha_core::member::MemberId;
-use odoo_ha_core::time::Moment;
-
-use super::super::{Fact, World};
+use super::super::World;
 use super::Invariant;
+use super::record_ends::RecordEnds;
 
-/// When each member's right ends, by its own clock.
+/// Belief ends with the record.
 #[derive(Default)]
 pub(super) struct BeliefWithinTheRecord {
-    ends: BTreeMap<MemberId, Moment>,
-    /// The store went back once: who is not known may have had a record that is gone.
-    forgot: bool,
+    ends: RecordEnds,
 }
 
 impl Invariant for BeliefWithinTheRecord {
@@ -25,38 +19,16 @@ impl Invariant for BeliefWithinTheRecord {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        let mut restored = false;
-        for fact in &world.facts {
-            match fact {
-                Fact::StoreForgot => {
-                    self.ends.clear();
-                    self.forgot = true;
-                    restored = true;
-                }
-                Fact::LeaderWritten { .. } if !restored => {
-                    let Some(record) = &world.records.leader else { continue };
-                    let Some(holder) = record.holder.as_ref().filter(|name| world.nodes.contains_key(*name)) else {
-                        continue;
-                    };
-                    let ends = if record.paused { Moment::MAX } else { world.moment(holder) + record.ttl() };
-                    self.ends.insert(holder.clone(), ends);
-                }
-                _ => {}
+        self.ends.take(world);
+        world.beliefs().find_map(|(name, node, until)| {
+            let until = until?;
+            match self.ends.of(name) {
+                Some(ends) => (until > ends && !world.is_let_go_on(name, until))
+                    .then(|| format!("{name} believes until {until}, its record ends at {ends}")),
+                None => (!self.ends.are_forgotten() && until > node.clock.shows(world.now))
+                    .then(|| format!("{name} believes until {until} and never had the record")),
             }
-        }
-        for (name, node, until) in world.beliefs() {
-            let Some(until) = until else { continue };
-            match self.ends.get(name) {
-                Some(ends) if until > *ends && !world.is_let_go_on(name, until) => {
-                    return Some(format!("{name} believes until {until}, its record ends at {ends}"));
-                }
-                None if !self.forgot && until > node.clock.shows(world.now) => {
-                    return Some(format!("{name} believes until {until} and never had the record"));
-                }
-                Some(_) | None => {}
-            }
-        }
-        None
+        })
     }
 }
 

@@ -145,29 +145,11 @@ impl Invariant for ElectionsFollowTheRule {
 mod tests {
     use odoo_ha_core::member::MemberId;
     use odoo_ha_core::policy::SyncMode;
-    use odoo_ha_core::records::{LeaderRef, Origin, VoteRecord, encode};
-    use odoo_ha_core::store::Key;
+    use odoo_ha_core::records::VoteRecord;
 
     use super::super::super::World;
-    use super::super::doctored::{breaks_among_others, whole};
+    use super::super::doctored::{breaks_among_others, take_over_at_once, vote, whole};
     use super::*;
-
-    /// Somebody votes with so much.
-    fn vote(world: &World, member: &MemberId, lsn: Lsn) -> VoteRecord {
-        let record = world.store.leader_record().expect("there is a leader");
-        let database = &world.node(member).database;
-        VoteRecord {
-            header: record.header.clone(),
-            member: member.clone(),
-            data: database.data_id.clone().expect("it has data"),
-            against: Some(LeaderRef { mark: record.mark, version: odoo_ha_core::store::Version(1) }),
-            position: odoo_ha_core::lsn::Position { term: record.mark.term, lsn },
-            timeline: record.timeline,
-            priority: 0,
-            penalty: 0,
-            electable: true,
-        }
-    }
 
     /// The records after `winner` took over with those votes, as the rule wants them.
     fn taken(world: &World, winner: &MemberId, votes: &[VoteRecord]) -> Option<String> {
@@ -184,14 +166,7 @@ mod tests {
     #[test]
     fn who_has_no_vote_is_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
-        let mut record = world.store.leader_record().expect("there is a leader");
-        let mut sync = world.store.sync_record().expect("there is a sync record");
-        record.mark.term = record.mark.term.next();
-        (record.holder, record.writer) = (Some(others[0].clone()), others[0].clone());
-        (record.origin, record.serving) = (Origin::Takeover, false);
-        sync.mark = record.mark;
-        world.store.put_raw(Key::sync(), encode(&sync));
-        world.put_raw(Key::leader(), encode(&record));
+        take_over_at_once(&mut world, &others[0]);
         breaks_among_others(&mut world, "elections_follow_the_rule");
     }
 

@@ -11,14 +11,14 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
-use super::super::{Fact, Node, World};
+use super::super::{Node, World};
 use super::Invariant;
+use super::record_ends::RecordEnds;
 
-/// When each member's right ends, by its own clock; `None`: without an end.
+/// Watchdogs end with the record.
 #[derive(Default)]
 pub(super) struct GuardsEndWithTheRecord {
-    ends: BTreeMap<MemberId, Option<Duration>>,
-    forgot: bool,
+    ends: RecordEnds,
     /// What each watchdog was last told, and when.
     told: BTreeMap<MemberId, (Option<Duration>, Duration)>,
 }
@@ -32,16 +32,17 @@ impl GuardsEndWithTheRecord {
             let primary = node.database.state == DatabaseState::Primary;
             return primary.then(|| format!("the database of {name} is primary and no watchdog is armed"));
         };
-        match (deadline, self.ends.get(name)) {
-            (_, None) => (!self.forgot).then(|| format!("the watchdog of {name} is armed, which never had the record")),
-            (_, Some(None)) => None,
-            (_, Some(Some(_))) if fed_by != node.incarnation => None,
-            (Some(deadline), Some(Some(ends))) => (deadline > *ends
-                && !world.is_let_go_on(name, Moment::from_origin(deadline)))
-            .then(|| format!("the watchdog of {name} waits until {deadline:?}, its record ends at {ends:?}")),
-            (None, Some(Some(ends))) => {
-                Some(format!("the watchdog of {name} knows no end, its record ends at {ends:?}"))
-            }
+        let Some(ends) = self.ends.of(name) else {
+            return (!self.ends.are_forgotten())
+                .then(|| format!("the watchdog of {name} is armed, which never had the record"));
+        };
+        if ends == Moment::MAX || fed_by != node.incarnation {
+            return None;
+        }
+        match deadline.map(Moment::from_origin) {
+            Some(deadline) => (deadline > ends && !world.is_let_go_on(name, deadline))
+                .then(|| format!("the watchdog of {name} waits until {deadline}, its record ends at {ends}")),
+            None => Some(format!("the watchdog of {name} knows no end, its record ends at {ends}")),
         }
     }
 }
@@ -52,24 +53,7 @@ impl Invariant for GuardsEndWithTheRecord {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        let mut restored = false;
-        for fact in &world.facts {
-            match fact {
-                Fact::StoreForgot => {
-                    self.ends.clear();
-                    (self.forgot, restored) = (true, true);
-                }
-                Fact::LeaderWritten { .. } if !restored => {
-                    let Some(record) = &world.records.leader else { continue };
-                    let Some(holder) = record.holder.as_ref().filter(|name| world.nodes.contains_key(*name)) else {
-                        continue;
-                    };
-                    let ends = (!record.paused).then(|| world.moment(holder).since_origin() + record.ttl());
-                    self.ends.insert(holder.clone(), ends);
-                }
-                _ => {}
-            }
-        }
+        self.ends.take(world);
         for (name, node) in &world.nodes {
             let Some((deadline, _)) = node.watchdog else { continue };
             if self.told.get(name).is_none_or(|(told, _)| *told != deadline) {

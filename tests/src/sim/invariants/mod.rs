@@ -33,6 +33,7 @@ mod one_renewal_at_a_time;
 mod own_writes_are_known;
 mod paused_is_left_alone;
 mod primaries_have_the_term;
+mod record_ends;
 mod resumes_by_memory;
 mod shutdowns_are_called_off;
 mod silence_is_waited_for;
@@ -131,8 +132,11 @@ pub(super) mod doctored {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
+    use odoo_ha_core::lsn::{Lsn, Position};
     use odoo_ha_core::member::MemberId;
     use odoo_ha_core::policy::SyncMode;
+    use odoo_ha_core::records::{LeaderRef, Origin, VoteRecord, encode};
+    use odoo_ha_core::store::{Key, Version};
 
     use super::super::World;
 
@@ -145,6 +149,34 @@ pub(super) mod doctored {
         let leader = world.leader().expect("a whole cluster has a leader");
         let others = world.nodes.keys().filter(|name| **name != leader).cloned().collect();
         (world, leader, others)
+    }
+
+    /// Takes leadership from a leader that has just renewed, without a vote, as nobody does.
+    pub(in crate::sim) fn take_over_at_once(world: &mut World, winner: &MemberId) {
+        let mut record = world.store.leader_record().expect("there is a leader");
+        let mut sync = world.store.sync_record().expect("there is a sync record");
+        record.mark.term = record.mark.term.next();
+        (record.holder, record.writer) = (Some(winner.clone()), winner.clone());
+        (record.origin, record.serving) = (Origin::Takeover, false);
+        sync.mark = record.mark;
+        world.store.put_raw(Key::sync(), encode(&sync));
+        world.put_raw(Key::leader(), encode(&record));
+    }
+
+    /// A vote against the present leader, with so much.
+    pub(in crate::sim) fn vote(world: &World, member: &MemberId, lsn: Lsn) -> VoteRecord {
+        let record = world.store.leader_record().expect("there is a leader");
+        VoteRecord {
+            header: record.header.clone(),
+            member: member.clone(),
+            data: world.node(member).database.data_id.clone().expect("it has data"),
+            against: Some(LeaderRef { mark: record.mark, version: Version(1) }),
+            position: Position { term: record.mark.term, lsn },
+            timeline: record.timeline,
+            priority: 0,
+            penalty: 0,
+            electable: true,
+        }
     }
 
     /// Looks, and asserts that this invariant is broken, whatever else is.

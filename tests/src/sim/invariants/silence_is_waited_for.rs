@@ -65,22 +65,13 @@ impl Invariant for SilenceIsWaitedFor {
 #[cfg(test)]
 mod tests {
     use odoo_ha_core::policy::SyncMode;
-    use odoo_ha_core::records::{Origin, encode};
-    use odoo_ha_core::store::Key;
 
-    use super::super::doctored::{breaks_among_others, whole};
+    use super::super::doctored::{breaks_among_others, take_over_at_once, whole};
 
     #[test]
     fn a_takeover_right_after_a_renewal_is_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
-        let mut record = world.store.leader_record().expect("there is a leader");
-        let mut sync = world.store.sync_record().expect("there is a sync record");
-        record.mark.term = record.mark.term.next();
-        (record.holder, record.writer) = (Some(others[0].clone()), others[0].clone());
-        (record.origin, record.serving) = (Origin::Takeover, false);
-        sync.mark = record.mark;
-        world.store.put_raw(Key::sync(), encode(&sync));
-        world.put_raw(Key::leader(), encode(&record));
+        take_over_at_once(&mut world, &others[0]);
         breaks_among_others(&mut world, "silence_is_waited_for");
     }
 }

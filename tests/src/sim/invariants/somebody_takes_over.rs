@@ -104,30 +104,16 @@ mod tests {
 
     use odoo_ha_core::member::MemberId;
     use odoo_ha_core::policy::SyncMode;
-    use odoo_ha_core::records::{LeaderRef, VoteRecord};
+    use odoo_ha_core::records::VoteRecord;
 
-    use super::super::doctored::{breaks, whole};
+    use super::super::doctored::{breaks, vote, whole};
 
     #[test]
     fn votes_that_nobody_uses_are_seen() {
         let (mut world, leader, others) = whole(SyncMode::Synchronous);
         world.kill_agent(&leader);
         world.look();
-        let record = world.store.leader_record().expect("there is a leader");
-        let vote = |member: &MemberId| {
-            let database = &world.node(member).database;
-            VoteRecord {
-                header: record.header.clone(),
-                member: member.clone(),
-                data: database.data_id.clone().expect("it has data"),
-                against: Some(LeaderRef { mark: record.mark, version: odoo_ha_core::store::Version(1) }),
-                position: odoo_ha_core::lsn::Position { term: record.mark.term, lsn: database.lsn() },
-                timeline: record.timeline,
-                priority: 0,
-                penalty: 0,
-                electable: true,
-            }
-        };
+        let vote = |member: &MemberId| vote(&world, member, world.node(member).database.lsn());
         let votes: Vec<VoteRecord> = others.iter().map(vote).collect();
         for vote in votes {
             world.records.votes.insert(vote.member.clone(), vote);
