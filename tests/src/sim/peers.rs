@@ -87,19 +87,11 @@ impl World {
         }
     }
 
-    /// Until when a leader may believe because all of these accepted, by its own clock.
-    pub(super) fn leave_ends(&self, leader: &MemberId, all: &BTreeSet<MemberId>) -> Option<Moment> {
-        let leaves = self.leaves.get(leader)?;
-        leaves.iter().filter(|leave| leave.accepted.is_superset(all)).map(|leave| leave.ends).max()
-    }
-
-    /// Whether everybody who may take over from the record has let this leader go on until then.
-    pub(super) fn is_let_go_on(&self, leader: &MemberId, until: Moment) -> bool {
-        let record = self.records.leader.as_ref().filter(|record| record.holder.as_ref() == Some(leader));
-        let listed = record.and_then(|record| record.failsafe.as_ref());
-        let Some(listed) = listed else { return false };
+    /// Whether all of these have let this leader go on until then, by its own clock.
+    pub(super) fn is_let_go_on(&self, leader: &MemberId, all: &BTreeSet<MemberId>, until: Moment) -> bool {
         // Where nobody may take over, nobody need be asked.
-        listed.is_empty() || self.leave_ends(leader, listed).is_some_and(|ends| until <= ends)
+        let leaves = self.leaves.get(leader).into_iter().flatten();
+        all.is_empty() || leaves.filter(|leave| leave.accepted.is_superset(all)).any(|leave| until <= leave.ends)
     }
 
     pub(super) fn nobody_answered(&mut self, ticket: u64) {

@@ -3,6 +3,8 @@
 //!
 //! After a restored backup nothing is known of records written before; a member is judged again from its next renewal on.
 
+use odoo_ha_core::member::MemberId;
+
 use super::super::World;
 use super::Invariant;
 use super::record_ends::RecordEnds;
@@ -11,6 +13,12 @@ use super::record_ends::RecordEnds;
 #[derive(Default)]
 pub(super) struct BeliefWithinTheRecord {
     ends: RecordEnds,
+}
+
+impl World {
+    fn leads(&self, member: &MemberId) -> bool {
+        self.records.leader.as_ref().is_some_and(|record| record.holder.as_ref() == Some(member))
+    }
 }
 
 impl Invariant for BeliefWithinTheRecord {
@@ -23,7 +31,7 @@ impl Invariant for BeliefWithinTheRecord {
         world.beliefs().find_map(|(name, node, until)| {
             let until = until?;
             match self.ends.of(name) {
-                Some(ends) => (until > ends && !world.is_let_go_on(name, until))
+                Some(ends) => (until > ends && !(world.leads(name) && self.ends.are_lifted(world, name, until)))
                     .then(|| format!("{name} believes until {until}, its record ends at {ends}")),
                 None => (!self.ends.are_forgotten() && until > node.clock.shows(world.now))
                     .then(|| format!("{name} believes until {until} and never had the record")),

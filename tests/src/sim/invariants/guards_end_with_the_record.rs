@@ -40,7 +40,7 @@ impl GuardsEndWithTheRecord {
             return None;
         }
         match deadline.map(Moment::from_origin) {
-            Some(deadline) => (deadline > ends && !world.is_let_go_on(name, deadline))
+            Some(deadline) => (deadline > ends && !self.ends.are_lifted(world, name, deadline))
                 .then(|| format!("the watchdog of {name} waits until {deadline}, its record ends at {ends}")),
             None => Some(format!("the watchdog of {name} knows no end, its record ends at {ends}")),
         }
