@@ -30,10 +30,15 @@ impl Invariant for BeliefWithinTheRecord {
         self.ends.take(world);
         world.beliefs().find_map(|(name, node, until)| {
             let until = until?;
+            let over = until <= node.clock.shows(world.now);
             match self.ends.of(name) {
-                Some(ends) => (until > ends && !(world.leads(name) && self.ends.are_lifted(world, name, until)))
-                    .then(|| format!("{name} believes until {until}, its record ends at {ends}")),
-                None => (!self.ends.are_forgotten() && until > node.clock.shows(world.now))
+                Some(ends) => {
+                    // By the members' leave it may be longer, as long as nobody else has the record.
+                    let lifted = (over || world.leads(name)) && self.ends.are_lifted(world, name, until);
+                    (until > ends && !lifted)
+                        .then(|| format!("{name} believes until {until}, its record ends at {ends}"))
+                }
+                None => (!self.ends.are_forgotten() && !over)
                     .then(|| format!("{name} believes until {until} and never had the record")),
             }
         })
