@@ -47,9 +47,9 @@ pub(super) struct Leave {
 }
 
 impl Leave {
-    /// The end of belief by the members' leave, if they gave it.
-    pub(super) fn ends(&self, timing: &Timing) -> Option<Ends> {
-        self.granted.map(|(sent, ttl)| Ends::at(sent + ttl, timing))
+    /// The end of belief by the members' leave, if they gave it, and when they were asked for it.
+    pub(super) fn ends(&self, timing: &Timing) -> Option<(Moment, Ends)> {
+        self.granted.map(|(sent, ttl)| (sent, Ends::at(sent + ttl, timing)))
     }
 
     /// The wall clock jumped: what was asked before confirms nothing for longer than this.
@@ -169,9 +169,13 @@ impl Machine {
     /// The store has confirmed leadership again.
     pub(super) fn store_confirms(&mut self) {
         let Some(reign) = &mut self.reign else { return };
-        let said = std::mem::take(&mut reign.leave.said);
-        reign.leave.round = None;
-        reign.leave.next_at = None;
+        if reign.leave.granted.is_some_and(|(asked, _)| reign.confirmed.is_none_or(|confirmed| confirmed < asked)) {
+            // One that was on its way when the members were asked has landed: they were asked about that one, too.
+            return;
+        }
+        // From here on the new version rules: it may list whom nobody asked, and give less time.
+        let rounds = reign.leave.rounds;
+        let said = std::mem::replace(&mut reign.leave, Leave { rounds, ..Leave::default() }).said;
         if said {
             self.tell(EventKind::Failsafe { active: false }, "the store answers again".into());
         }

@@ -276,14 +276,19 @@ impl Reign {
         let ends = Ends::of(&self.leader, confirmed, &self.timing);
         let by_leave = self.leave.ends(&self.timing);
         if self.attempts.are_settled() {
-            return by_leave.map_or(ends, |leave| ends.max(leave));
+            return by_leave.map_or(ends, |(_, leave)| ends.max(leave));
         }
         let all = self.attempts.all().map(Attempt::ends).chain(self.attempts.forgotten);
         let by_store = all.fold(ends, Ends::min);
         // Nobody was asked whether leadership may be left, nor what a write that is forgotten may have listed.
         let only_renewals = self.attempts.all().all(|attempt| attempt.purpose == Purpose::Renew);
         let counts = only_renewals && !self.attempts.were_forgotten();
-        by_leave.filter(|_| counts).map_or(by_store, |leave| by_store.max(leave))
+        // What was written since may list whom nobody asked, and give less time: leave goes no further than that.
+        let by_leave = by_leave.filter(|_| counts).map(|(asked, leave)| {
+            let since = self.attempts.all().filter(|attempt| attempt.sent >= asked);
+            since.map(Attempt::ends).fold(leave, Ends::min)
+        });
+        by_leave.map_or(by_store, |leave| by_store.max(leave))
     }
 
     /// When giving up must begin, so that the database has stopped before belief ends, whatever the rates of the clocks.

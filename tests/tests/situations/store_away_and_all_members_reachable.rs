@@ -1,7 +1,7 @@
 //! Failsafe: a leader that does not reach the store leads on as long as every member that might take over lets it (protocol rule 33).
 
 use odoo_ha_core::event::EventKind;
-use odoo_ha_core::machine::StateName;
+use odoo_ha_core::machine::{Command, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_tests::sim::World;
@@ -138,6 +138,28 @@ fn who_is_not_listed_waits_for_the_leader() {
         assert_eq!(world.leader(), None, "seed {seed}\n{}", world.story());
         world.node_mut(&leader).cut_from_store = false;
         world.start_agent(&leader);
+        world.start_agent(&others[0]);
+        heals(&mut world);
+    }
+}
+
+/// Nobody was there to be asked, so nobody promised anything; then a shorter `ttl` is written and somebody comes who may take over from that. (Found
+/// by `simulate --profile failsafe --first-seed 5815 --seeds 1`.)
+#[test]
+fn a_shorter_ttl_ends_what_the_members_had_let() {
+    for seed in 0..20 {
+        let (mut world, leader, others) = talking(2, SyncMode::Synchronous, seed);
+        world.command(&others[0], Command::Shutdown { stop_database: false });
+        world.run(seconds(3));
+        world.node_mut(&leader).cut_from_store = true;
+        world.run(seconds(4));
+        let mut timing = world.node(&leader).config.timing;
+        (timing.ttl, timing.suspicion) = (millis(1500), millis(1500));
+        (timing.renew_interval, timing.stop_budget, timing.clock_margin) = (millis(300), millis(500), millis(30));
+        world.command(&leader, Command::SetTiming(timing));
+        let wait = millis(world.chance(1000));
+        world.run(wait);
+        world.node_mut(&leader).cut_from_store = false;
         world.start_agent(&others[0]);
         heals(&mut world);
     }
