@@ -108,7 +108,7 @@ impl HaNodeBuilder {
     }
 
     /// The way to the other members, by which a leader that does not reach the store asks whether it may go on. Without one it gives up.
-    /// Hidden: what the simulator judges of it is not done.
+    /// Hidden until there is a backend for it and a suite of its role.
     #[doc(hidden)]
     pub fn peers(mut self, peers: Arc<dyn Peers>) -> Self {
         self.peers = Some(peers);

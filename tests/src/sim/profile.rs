@@ -479,7 +479,7 @@ impl Profile {
         },
         Self {
             name: "failsafe",
-            about: "members that can ask one another when the store is away (being built: its judges are not done)",
+            about: "members that can ask one another whether a leader may go on without the store",
             nodes: (2, 5),
             oddities: &[Oddity::Peers],
             ..USUAL
