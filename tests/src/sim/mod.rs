@@ -33,6 +33,7 @@ mod peers;
 mod perform;
 mod plan;
 mod profile;
+mod record_ends;
 mod records;
 mod replication;
 mod run;

@@ -6,8 +6,8 @@
 use odoo_ha_core::member::MemberId;
 
 use super::super::World;
+use super::super::record_ends::RecordEnds;
 use super::Invariant;
-use super::record_ends::RecordEnds;
 
 /// Belief ends with the record.
 #[derive(Default)]

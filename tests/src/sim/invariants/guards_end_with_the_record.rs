@@ -11,9 +11,9 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
+use super::super::record_ends::RecordEnds;
 use super::super::{Node, World};
 use super::Invariant;
-use super::record_ends::RecordEnds;
 
 /// Watchdogs end with the record.
 #[derive(Default)]

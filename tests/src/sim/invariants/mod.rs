@@ -33,7 +33,6 @@ mod one_renewal_at_a_time;
 mod own_writes_are_known;
 mod paused_is_left_alone;
 mod primaries_have_the_term;
-mod record_ends;
 mod resumes_by_memory;
 mod shutdowns_are_called_off;
 mod silence_is_waited_for;

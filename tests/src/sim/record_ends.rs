@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
-use super::super::{Fact, World};
+use super::{Fact, World};
 
 /// When each member's right ends, by its own clock; [`Moment::MAX`]: it has no end, the record is paused.
 #[derive(Default)]
