@@ -12,8 +12,8 @@ use odoo_ha_core::store::{Commit, Key};
 use odoo_ha_core::term::{Mark, Term};
 
 use super::fact::Fact;
+use super::happenings::Happening;
 use super::store_calls::unanswered;
-use super::world::Happening;
 use super::{Dice, Store, World};
 
 use odoo_ha_core::machine::Input;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 
-use super::world::Happening;
+use super::happenings::Happening;
 use super::{Clock, World};
 
 /// What was sent to a machine that stood still reaches it so much after it woke, at the earliest.

@@ -16,6 +16,7 @@ pub mod driven;
 mod fact;
 mod fault;
 mod glimpse;
+mod happenings;
 mod healing;
 pub mod history;
 mod ids;

@@ -10,7 +10,7 @@ use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
 
 use super::World;
-use super::world::Happening;
+use super::happenings::Happening;
 
 /// What a message takes besides its link's delay.
 const TRANSIT: Duration = Duration::from_millis(1);

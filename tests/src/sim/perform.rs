@@ -7,9 +7,9 @@ use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::MemberId;
 
+use super::happenings::Happening;
 use super::orders::Progress;
 use super::store_calls::unanswered;
-use super::world::Happening;
 use super::{Node, World};
 
 type Outcome = Result<Answer, Failure>;

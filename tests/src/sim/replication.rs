@@ -9,8 +9,8 @@ use odoo_ha_core::database::{DatabaseState, StandbyStatus};
 use odoo_ha_core::lsn::Lsn;
 use odoo_ha_core::member::MemberId;
 
+use super::happenings::Happening;
 use super::stream::{Sender, Stream};
-use super::world::Happening;
 use super::{Node, World};
 
 /// What a flush takes on a disk that is not slow at all, times how slow the disk is.

@@ -7,7 +7,7 @@ use odoo_ha_core::machine::{Action, Answer, Input, Order};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::store::Commit;
 
-use super::world::Happening;
+use super::happenings::Happening;
 use super::{Answerless, Store, World};
 
 /// What is wrong between a node and the store.
