@@ -22,7 +22,7 @@ use super::wire::Place;
 /// A coordination store in Consul's key/value store. A clone is the same client.
 ///
 /// A call asks one endpoint after another within its time, beginning with the one that answered last: each for a short time first, then
-/// for longer. A commit that may have reached the store is sent a second time only if it guards one of the keys that it
+/// for longer. A commit that may have reached the store is sent a second time only if it guards the version of a key that it
 /// writes; if the second is too late, the store is asked whether the first one was it.
 #[derive(Clone, Debug)]
 pub struct ConsulDcs {

@@ -10,7 +10,8 @@ const GUARDS: &str = "Writes several keys at one moment if every guard holds at 
 const CONFLICT: &str = "`Conflict`: a guard did not hold. Nothing was written, and it never will be.";
 const READ: &str =
     "All keys of the cluster at one moment, linearizable: it shows every commit that was answered before.";
-const REPEAT: &str = "The same commit sent twice happens at most once if it guards one of the keys it writes.";
+const REPEAT: &str =
+    "The same commit sent twice happens at most once if it guards the version of one of the keys it writes.";
 
 pub(super) async fn run(suite: &mut Suite<'_>, lab: &Lab<'_>) {
     suite.check("a_new_cluster_is_empty", Box::pin(a_new_cluster_is_empty(lab))).await;
