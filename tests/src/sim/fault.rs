@@ -434,10 +434,7 @@ impl World {
     pub fn apply(&mut self, fault: &Fault) {
         match fault {
             Fault::DatabaseKilled(whom) => self.kill_database(whom),
-            Fault::HostCrashed(whom) => {
-                self.kill_agent(whom);
-                self.kill_database(whom);
-            }
+            Fault::HostCrashed(whom) => self.crash_host(whom),
             Fault::AgentKilled(whom) => self.kill_agent(whom),
             Fault::AgentFrozen(whom) => self.freeze_agent(whom),
             Fault::CutFromStore(whom) => self.node_mut(whom).cut_from_store = true,
@@ -457,8 +454,7 @@ impl World {
             Fault::ClockJumps(whom) => self.input(whom, Input::ClockJumped),
             Fault::EverythingCrashed => {
                 for whom in self.present() {
-                    self.kill_agent(&whom);
-                    self.kill_database(&whom);
+                    self.crash_host(&whom);
                 }
             }
             Fault::LinkCut(from, to) => self.cut_link(from, to),

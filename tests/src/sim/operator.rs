@@ -207,9 +207,7 @@ impl World {
         let holder = self.store.leader_record().filter(|record| record.paused).and_then(|record| record.holder);
         if let Some(holder) = holder.filter(|holder| holder != target && self.nodes.contains_key(holder)) {
             self.note(|| format!("the host of {holder} is switched off first, because the cluster is paused"));
-            self.kill_agent(&holder);
-            self.stop_services_and_files(&holder);
-            self.kill_database(&holder);
+            self.crash_host(&holder);
         }
     }
 

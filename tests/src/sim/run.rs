@@ -129,8 +129,6 @@ impl<'a> Life<'a> {
         }
         world.note(|| format!("the host of {beginner} crashes while it begins the cluster"));
         world.apply(&Fault::HostCrashed(beginner.clone()));
-        // Nothing of a host that is off starts it again.
-        world.node_mut(&beginner).watchdog = None;
         // What it had sent arrives.
         world.run(Duration::from_secs(1));
         let limit = BEGINS_WITHIN + world.longest_ttl() * HEALS_WITHIN_TTLS;

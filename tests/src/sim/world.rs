@@ -290,6 +290,15 @@ impl World {
         node.watching = false;
     }
 
+    /// Nothing of a host runs any more, and nothing of it starts anything again.
+    pub fn crash_host(&mut self, name: &MemberId) {
+        self.kill_agent(name);
+        self.node_mut(name).watchdog = None;
+        self.restarts.remove(name);
+        self.stop_services_and_files(name);
+        self.kill_database(name);
+    }
+
     /// Kills the database: what was not flushed is lost.
     pub fn kill_database(&mut self, name: &MemberId) {
         let incarnation = self.node(name).incarnation;

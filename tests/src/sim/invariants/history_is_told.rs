@@ -26,6 +26,8 @@ impl Invariant for HistoryIsTold {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
+        // What the store has lost is lost for what happened at the same moment, too.
+        self.forgot |= world.store_forgot();
         let mut broken = None;
         for fact in &world.facts {
             match fact {
