@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use odoo_ha_core::machine::{AddressFacts, Bootstrap, Config};
+use odoo_ha_core::machine::{AddressFacts, Bootstrap, Config, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::Timing;
 
@@ -236,6 +236,14 @@ impl<'a> Life<'a> {
         let Some(record) = world.store.leader_record().filter(|record| record.paused) else { return };
         let mut others: Vec<MemberId> =
             world.present().into_iter().filter(|name| record.holder.as_ref() != Some(name)).collect();
+        // Who is only just starting hears of no wish, and who has no data leads nothing: an operator sees both.
+        let fit = |name: &MemberId| {
+            let node = world.node(name);
+            node.database.state.has_data() && world.state(name).is_some_and(|state| state != StateName::Joining)
+        };
+        if others.iter().any(fit) {
+            others.retain(fit);
+        }
         // A refusal says who is needed: one of those is asked for.
         let counted = |name: &MemberId| {
             world.store.sync_record().is_some_and(|sync| sync.leader == *name || sync.names.contains_key(name))
