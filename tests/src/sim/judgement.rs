@@ -43,7 +43,7 @@ impl World {
             let status = node.machine.as_ref().map(odoo_ha_core::machine::Machine::status);
             let _ = writeln!(
                 text,
-                "{name}: {:?}, refusal {:?}, database {:?} {} upstream {:?} streaming {} sync {:?}, address {}",
+                "{name}: {:?}, refusal {:?}, database {:?} {} upstream {:?} streaming {} sync {:?}, address {}, services {:?}, files {:?}",
                 status.as_ref().map(|s| s.state),
                 status.as_ref().and_then(|s| s.refusal.clone()),
                 node.database.state,
@@ -52,6 +52,8 @@ impl World {
                 node.database.streaming,
                 node.database.synchronous,
                 node.address,
+                node.services.running,
+                node.filestore.role,
             );
         }
         let _ = writeln!(text, "at {:.3}", self.now.as_secs_f64());

@@ -38,6 +38,7 @@ mod released_when_all_is_down;
 mod renewal_unanswered;
 mod restarted_leader_renews_first;
 mod resumed_without_the_store;
+mod services_slow_to_stop;
 mod shutdown_in_order;
 mod standby_silent;
 mod store_away_and_all_members_reachable;

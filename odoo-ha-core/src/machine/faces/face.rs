@@ -31,11 +31,13 @@ pub(super) struct Face {
     looking: Option<CallId>,
     /// A rise that was called off before it had ended: it may still happen.
     called_off: Option<CallId>,
+    /// That rise ended while the fall was under way: nobody knows which of the two was last.
+    fall_again: bool,
 }
 
 impl Face {
     pub(super) fn new(now: Moment) -> Self {
-        Self { lift: Lift::Unsure, again_at: now, look_at: now, looking: None, called_off: None }
+        Self { lift: Lift::Unsure, again_at: now, look_at: now, looking: None, called_off: None, fall_again: false }
     }
 
     /// What rises is to fall, whatever becomes of the rise.
@@ -93,11 +95,15 @@ impl Face {
             }
         }
         if self.called_off == Some(id) {
-            // It may have happened after the fall: once more down.
+            // It may have happened after the fall: once more down, but not beside the fall that is under way.
             self.called_off = None;
-            if matches!(self.lift, Lift::Down | Lift::Falling(_)) {
-                self.lift = Lift::Unsure;
-                self.again_at = now;
+            match self.lift {
+                Lift::Down => {
+                    self.lift = Lift::Unsure;
+                    self.again_at = now;
+                }
+                Lift::Falling(_) => self.fall_again = true,
+                Lift::Unsure | Lift::Rising(_) | Lift::Up => {}
             }
         }
         match (self.lift, result) {
@@ -111,10 +117,11 @@ impl Face {
                 said = Some(format!("{name} cannot be taken yet: {failure}"));
             }
             (Lift::Falling(call), Ok(_)) if call == id => {
-                self.lift = Lift::Down;
+                self.lift = if std::mem::take(&mut self.fall_again) { Lift::Unsure } else { Lift::Down };
                 self.again_at = now;
             }
             (Lift::Falling(call), Err(failure)) if call == id => {
+                self.fall_again = false;
                 self.lift = Lift::Unsure;
                 self.again_at = now + RETRY;
                 said = Some(format!("{name} cannot be taken down yet: {failure}"));
