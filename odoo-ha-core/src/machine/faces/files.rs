@@ -1,8 +1,6 @@
 //! What the filestore is for on this member.
 
-use std::time::Duration;
-
-use super::DOWN_TIMEOUT;
+use super::{DOWN_TIMEOUT, RETRY};
 use crate::error::Failure;
 use crate::machine::Machine;
 use crate::machine::action::{CallId, Order};
@@ -11,9 +9,6 @@ use crate::machine::state::State;
 use crate::member::MemberId;
 use crate::term::Term;
 use crate::time::Moment;
-
-/// Time until a role that could not be taken is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What the files are for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +33,12 @@ impl Files {
 
     pub(super) fn waits_for(&self, id: CallId) -> bool {
         self.going.as_ref().is_some_and(|(call, _)| *call == id)
+    }
+
+    /// Certainly not the side that users write to, and nothing is under way that could make it so.
+    pub(super) fn are_down(&self) -> bool {
+        matches!(self.role, FilesRole::Rest | FilesRole::Follow(..))
+            && !matches!(self.going, Some((_, FilesRole::Lead(_))))
     }
 
     /// When it wants to be looked at again.
@@ -88,7 +89,9 @@ impl Machine {
             },
             FilesRole::Rest | FilesRole::Unsure => Order::RestFilestore,
         };
-        let id = self.call(order, DOWN_TIMEOUT, None);
+        let leads = matches!(wanted, FilesRole::Lead(_));
+        let limit = self.reign.as_ref().filter(|_| leads).map(|reign| reign.give_up_at());
+        let id = self.call(order, DOWN_TIMEOUT, limit);
         if let Some(files) = &mut self.faces.files {
             files.going = Some((id, wanted));
         }

@@ -55,7 +55,9 @@ impl Faces {
     }
 
     pub(super) fn are_down(&self) -> bool {
-        self.address.as_ref().is_none_or(Face::is_down) && self.services.as_ref().is_none_or(Face::is_down)
+        self.address.as_ref().is_none_or(Face::is_down)
+            && self.services.as_ref().is_none_or(Face::is_down)
+            && self.files.as_ref().is_none_or(Files::are_down)
     }
 
     fn are_up(&self) -> bool {

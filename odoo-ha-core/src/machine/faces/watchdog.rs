@@ -201,11 +201,14 @@ impl Machine {
         if self.faces.dog.is_none() {
             return;
         }
-        let primary = self.database.as_ref().is_none_or(|database| database.state == DatabaseState::Primary);
+        // One that does not answer, or is only just starting, may be a primary: nobody knows before it says so.
+        let may_be_primary = self.database.as_ref().is_none_or(|database| {
+            matches!(database.state, DatabaseState::Primary | DatabaseState::Unresponsive | DatabaseState::Starting)
+        });
         if self.reign.is_none() {
             let settled = matches!(self.state, State::Following | State::Voting { .. } | State::Leaving { .. });
             // Services of an earlier life of this agent may still run.
-            if settled && !primary && self.faces.are_down() {
+            if settled && !may_be_primary && self.faces.are_down() {
                 self.disarm_watchdog();
             }
         } else if matches!(self.state, State::Leading | State::Promoting | State::Bootstrapping | State::HandingOver(_))
