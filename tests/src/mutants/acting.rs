@@ -126,8 +126,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a member without leadership lets the watchdog go while its database runs as primary",
         edits: &[edit(
             WATCHDOG,
-            ["if settled && ", "!primary && self.faces.are_down()", " {\n                self.disarm_watchdog();"],
-            "(true || primary)",
+            ["if settled && ", "!may_be_primary && self.faces.are_down()", " {\n                self.disarm_watchdog();"],
+            "(true || may_be_primary)",
         )],
         caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["guards_end_with_the_record"] },
     },
