@@ -31,7 +31,9 @@ impl Machine {
         let Some(leader) = self.view.leader.as_ref().map(|seen| seen.record.clone()) else {
             return self.begin_cluster_if_allowed();
         };
-        if leader.holder.as_ref() == Some(self.me()) && self.may_resume(&leader) {
+        // A watchdog that was told to wait for ever is let go first: others count by the end that the record gives.
+        let bounded = leader.paused || self.watchdog_is_bounded();
+        if leader.holder.as_ref() == Some(self.me()) && bounded && self.may_resume(&leader) {
             self.resume();
             return true;
         }
@@ -77,7 +79,7 @@ impl Machine {
             }
             Bootstrap::Create | Bootstrap::Adopt => {}
         }
-        if self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty() {
+        if self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty(None) {
             return false;
         }
         if state == DatabaseState::Unresponsive || self.hold_off_until > self.now {
@@ -87,10 +89,14 @@ impl Machine {
         true
     }
 
-    /// A new database is made only when nobody who is known has data.
-    fn founders_are_empty(&mut self) -> bool {
+    /// A new database is made only when nobody who is known has data. What a member made in a beginning that did not end, up to that term,
+    /// is nobody's.
+    fn founders_are_empty(&mut self, begun: Option<Term>) -> bool {
         let with_data = self.view.members.iter().find(|(member, seen)| {
-            **member != self.config.me && (seen.record.database.has_data() || seen.record.remembered.term > Term(0))
+            let (has_data, term) = (seen.record.database.has_data(), seen.record.remembered.term);
+            let of_before =
+                begun.map_or(has_data || term > Term(0), |begun| term > begun || (has_data && term == Term(0)));
+            **member != self.config.me && of_before
         });
         if let Some((member, _)) = with_data {
             let why = format!(
@@ -122,11 +128,21 @@ impl Machine {
         unfinished && silent && self.hold_off_until <= self.now && !self.is_excluded(leader)
     }
 
-    fn begin_cluster_again(&mut self, _leader: &LeaderRecord) -> bool {
+    fn begin_cluster_again(&mut self, leader: &LeaderRecord) -> bool {
         let Some(against) = self.view.leader_ref() else { return false };
         let has_data = self.database.as_ref().is_some_and(|database| database.state.has_data());
         let fits = match self.config.bootstrap {
-            Bootstrap::Create => !has_data || self.memo.led > Term(0),
+            Bootstrap::Create if leader.origin == Origin::Adoption => {
+                let beginner = &leader.writer;
+                self.refuse(format!(
+                    "{beginner} was beginning the cluster with its own data, so no new database is made: start {beginner} again, or begin \
+                     with the data of another member (bootstrap = adopt)"
+                ));
+                false
+            }
+            Bootstrap::Create => {
+                (!has_data || self.memo.led > Term(0)) && self.founders_are_empty(Some(leader.mark.term))
+            }
             Bootstrap::Adopt => has_data,
             Bootstrap::Never => false,
         };

@@ -208,7 +208,9 @@ impl Machine {
         let Some(reign) = &self.reign else { return false };
         let at_least = match &reign.leader.origin {
             Origin::HandOver { shutdown, .. } => *shutdown,
-            Origin::Takeover | Origin::Bootstrap => self.frozen.as_ref().map_or(reign.leader.lsn, |frozen| frozen.lsn),
+            Origin::Takeover | Origin::Bootstrap | Origin::Adoption => {
+                self.frozen.as_ref().map_or(reign.leader.lsn, |frozen| frozen.lsn)
+            }
         };
         let order = PromoteOrder {
             term: reign.term,

@@ -9,7 +9,7 @@ use super::election::{self, Ballot};
 use super::input::Answer;
 use super::reign::{Attempt, Attempts, Purpose, Reign};
 use super::state::State;
-use super::{AddressFacts, Cause, Machine};
+use super::{AddressFacts, Bootstrap, Cause, Machine};
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::lsn::{Lsn, Timeline};
@@ -206,7 +206,7 @@ impl Machine {
             mark: Mark { term, sequence },
             holder: Some(self.config.me.clone()),
             writer: self.config.me.clone(),
-            origin: Origin::Bootstrap,
+            origin: if self.config.bootstrap == Bootstrap::Adopt { Origin::Adoption } else { Origin::Bootstrap },
             serving: false,
             ttl_ms: timing.ttl.as_millis() as u64,
             suspicion_ms: timing.suspicion.as_millis() as u64,
@@ -296,7 +296,7 @@ impl Machine {
 
     /// Leadership is this member's by the record.
     fn elected(&mut self, attempt: Attempt, version: Version) -> bool {
-        let begins = attempt.leader.origin == Origin::Bootstrap;
+        let begins = matches!(attempt.leader.origin, Origin::Bootstrap | Origin::Adoption);
         let mut reign = Reign::new(attempt.leader.clone(), version, attempt.timing, Some(attempt.sent), self.now);
         let late = reign.give_up_at() <= self.now;
         if late {

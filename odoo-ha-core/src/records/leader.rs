@@ -15,8 +15,10 @@ use crate::term::Mark;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// It began the cluster.
+    /// It began the cluster with a new database.
     Bootstrap,
+    /// It began the cluster with the data that it had.
+    Adoption,
     /// It was elected.
     Takeover,
     /// The one before handed over to it, its database cleanly stopped.

@@ -115,8 +115,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a paused leader writes that it is paused no more while its watchdog knows no end",
         edits: &[edit(
             WATCHDOG,
-            ["            ", "!matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || (told && !unsaid)", "\n"],
-            "let _ = (told, unsaid); true",
+            ["Leash::Armed | Leash::Arming(_) => ", "told && !unsaid", ","],
+            "(true || (told && !unsaid))",
         )],
         caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["guards_end_with_the_record"] },
     },
@@ -126,7 +126,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a member without leadership lets the watchdog go while its database runs as primary",
         edits: &[edit(
             WATCHDOG,
-            ["if settled && ", "!may_be_primary && self.faces.are_down()", " {\n                self.disarm_watchdog();"],
+            [
+                "if settled && ",
+                "!may_be_primary && self.faces.are_down()",
+                " {\n                self.disarm_watchdog();",
+            ],
             "(true || may_be_primary)",
         )],
         caught: Catch::Seeds { profile: "suspicious", seeds: 10, by: &["guards_end_with_the_record"] },
@@ -137,5 +141,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "an address that is not where it was is not taken again",
         edits: &[edit(FACE, ["if ", "matches!(result, Ok(Answer::AddressHere(false)))", " {"], "false")],
         caught: Catch::Seeds { profile: "physics", seeds: 10, by: &["heals"] },
+    },
+    Mutant {
+        name: "guard_is_let_go_beside_a_hung_primary",
+        rules: &[34],
+        breaks: "a member without leadership takes a database that does not answer for no primary, and lets the watchdog go",
+        edits: &[edit(
+            WATCHDOG,
+            [
+                "is_none_or(|database| {\n            ",
+                "matches!(database.state, DatabaseState::Primary | DatabaseState::Unresponsive | DatabaseState::Starting)",
+                "\n        });",
+            ],
+            "(database.state == DatabaseState::Primary)",
+        )],
+        caught: Catch::Situation("database_hangs::its_agent_starts_anew_and_the_watchdog_ends_it_all_the_same"),
+    },
+    Mutant {
+        name: "begun_beside_a_late_fall",
+        rules: &[34, 35],
+        breaks: "what a start that was called off left behind is brought down beside what is raised next",
+        edits: &[edit(FACE, ["Lift::Falling(_) => ", "self.fall_again = true", ","], "self.lift = Lift::Unsure")],
+        caught: Catch::Situation("services_slow_to_stop::they_run_in_the_end"),
     },
 ];

@@ -11,15 +11,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "new_database_beside_data",
         rules: &[38],
         breaks: "a new database is made though another member has data",
-        edits: &[edit(
-            FOLLOWING,
-            [
-                "**member != self.config.me && ",
-                "(seen.record.database.has_data() || seen.record.remembered.term > Term(0))",
-                "",
-            ],
-            "(false && seen.record.leaving)",
-        )],
+        edits: &[edit(FOLLOWING, ["**member != self.config.me && ", "of_before", ""], "(false && of_before)")],
         caught: Catch::Seeds { profile: "beginnings", seeds: 20, by: &["new_databases_are_first"] },
     },
     Mutant {
@@ -36,7 +28,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(FOLLOWING, ["Bootstrap::Create if ", "has_data", " =>"], "false && has_data"),
             edit(
                 FOLLOWING,
-                ["if ", "self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty()", " {"],
+                ["if ", "self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty(None)", " {"],
                 "false",
             ),
         ],
@@ -63,6 +55,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a bootstrap whose beginner died is never taken over",
         edits: &[edit(FOLLOWING, ["if ", "self.beginner_is_silent(&leader)", " {"], "false")],
         caught: Catch::Seeds { profile: "beginnings", seeds: 20, by: &["heals"] },
+    },
+    Mutant {
+        name: "new_database_beside_what_was_being_adopted",
+        rules: &[38],
+        breaks: "a beginner with data of before is followed by one that makes a new database",
+        edits: &[edit(FOLLOWING, ["Bootstrap::Create if ", "leader.origin == Origin::Adoption", " =>"], "false")],
+        caught: Catch::Seeds { profile: "beginnings", seeds: 40, by: &["new_databases_are_first"] },
     },
     Mutant {
         name: "another_database_is_accepted",

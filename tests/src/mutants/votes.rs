@@ -6,6 +6,7 @@ const CANDIDACY: &str = "odoo-ha-core/src/machine/candidacy.rs";
 const ELECTION: &str = "odoo-ha-core/src/machine/election.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
 const JOINING: &str = "odoo-ha-core/src/machine/joining.rs";
+const VIEW: &str = "odoo-ha-core/src/machine/view.rs";
 const SYNC: &str = "odoo-ha-core/src/records/sync.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -90,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[14],
         breaks: "a copy with log that the next reign never had is electable",
         edits: &[edit(ELECTION, ["if ", "view.has_diverged(vote.timeline, vote.position.lsn)", " {"], "false")],
-        caught: Catch::Seeds { profile: "suspicious", seeds: 40, by: &["elections_follow_the_rule"] },
+        caught: Catch::Seeds { profile: "pauses", seeds: 40, by: &["elections_follow_the_rule"] },
     },
     Mutant {
         name: "copy_that_lost_data_counts",
@@ -160,5 +161,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
             edit(FOLLOWING, ["if ", "self.bound.is_some_and(|bound| leader.mark <= bound.mark)", " {"], "false"),
         ],
         caught: Catch::Seeds { profile: "suspicious", seeds: 20, by: &["votes_bind", "heals"] },
+    },
+    Mutant {
+        name: "unrecorded_timeline_is_the_newest",
+        rules: &[12, 14],
+        breaks: "a copy on a timeline that nobody recorded is taken for one of its newest term",
+        edits: &[edit(
+            VIEW,
+            [
+                "let by_copy = ",
+                "self.term_after(timeline).map_or(beside, |later| beside.min(Term(later.0.saturating_sub(1))))",
+                ";",
+            ],
+            "beside",
+        )],
+        caught: Catch::Core("machine::view::tests::a_term_beside_the_data_makes_an_unrecorded_timeline_no_newer"),
     },
 ];

@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Data of a database that is not this cluster's.
-    pub(super) fn former_data(&mut self, whom: &MemberId) {
+    pub fn former_data(&mut self, whom: &MemberId) {
         let records: Vec<(u32, u64)> = (0..50).map(|_| (1, self.internal_id())).collect();
         let database = &mut self.node_mut(whom).database;
         *database = Database::absent();

@@ -119,21 +119,22 @@ impl<'a> Life<'a> {
         self.look()
     }
 
-    /// Whoever begins the cluster dies, before or after there is a database. Before, another begins it.
+    /// Whoever begins the cluster dies, before or after there is a database. Before, another begins it, unless it was to begin with data that
+    /// were there: then it is waited for.
     fn begin_badly(&mut self, dice: &mut Dice) -> Result<(), Broken> {
         let Some(world) = &mut self.world else { return Ok(()) };
         world.run(Duration::from_millis(dice.below(1500)));
         let Some(beginner) = world.store.leader_record().and_then(|record| record.holder) else { return Ok(()) };
-        if world.node(&beginner).config.bootstrap == Bootstrap::Adopt {
-            return Ok(());
-        }
+        let adopts = world.node(&beginner).config.bootstrap == Bootstrap::Adopt;
         world.note(|| format!("the host of {beginner} crashes while it begins the cluster"));
         world.apply(&Fault::HostCrashed(beginner.clone()));
         // What it had sent arrives.
         world.run(Duration::from_secs(1));
         let limit = BEGINS_WITHIN + world.longest_ttl() * HEALS_WITHIN_TTLS;
         let unfinished = world.records.system_id.is_none();
-        if unfinished && !world.reach(limit, |world| world.leader().is_some()) {
+        if unfinished && adopts {
+            world.run(world.longest_ttl() * 3);
+        } else if unfinished && !world.reach(limit, |world| world.leader().is_some()) {
             return Err(
                 self.broken("heals", format!("nobody begins the cluster within {limit:?} after {beginner} died"))
             );

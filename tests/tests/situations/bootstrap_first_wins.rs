@@ -50,6 +50,27 @@ fn no_database_is_made_beside_one_that_is_there() {
 }
 
 #[test]
+fn no_database_is_made_beside_data_that_were_being_adopted() {
+    for seed in 0..20 {
+        let mut world = World::with(2, seed, |config| {
+            config.founders = [member("a"), member("b")].into();
+            config.bootstrap = if config.me == member("a") { Bootstrap::Adopt } else { Bootstrap::Create };
+        });
+        world.former_data(&member("a"));
+        world.run_until("a begins", seconds(5), |world| world.store.leader_record().is_some());
+        world.kill_agent(&member("a"));
+        world.run(seconds(60));
+        assert_eq!(world.leader(), None, "{}", world.story());
+        assert_eq!(world.node(&member("b")).database.state, DatabaseState::Absent);
+        let refusal = world.node(&member("b")).machine.as_ref().and_then(|machine| machine.status().refusal);
+        assert!(refusal.expect("it says why").contains("was beginning the cluster with its own data"));
+        world.start_agent(&member("a"));
+        world.run_until("a leads", seconds(20), |world| world.leader() == Some(member("a")));
+        heals(&mut world);
+    }
+}
+
+#[test]
 fn a_member_that_may_not_begin_waits() {
     let mut world = World::with(1, 5, |config| config.bootstrap = Bootstrap::Never);
     world.run(seconds(20));

@@ -151,10 +151,16 @@ impl Machine {
         Some(ends.map_or(next, |ends| ends.min(next)))
     }
 
-    /// Whether no armed watchdog would let this node live on beyond that.
+    /// Whether no watchdog would let this node live on beyond that, whatever becomes of what it is being told.
     pub(in crate::machine) fn watchdog_ends_by(&self, at: Moment) -> bool {
-        self.faces.dog.as_ref().is_none_or(|dog| {
-            !matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || matches!(dog.fed, Some(Some(end)) if end <= at)
+        let by = |deadline: Option<Moment>| deadline.is_some_and(|end| end <= at);
+        self.faces.dog.as_ref().is_none_or(|dog| match dog.leash {
+            Leash::Off => true,
+            Leash::Armed | Leash::Arming(_) => {
+                dog.fed.is_some_and(by) && dog.feeding.is_none_or(|(_, deadline)| by(deadline))
+            }
+            // What an earlier life of this agent told it is not known.
+            Leash::Unsure | Leash::Disarming(_) => false,
         })
     }
 
@@ -176,7 +182,11 @@ impl Machine {
         self.faces.dog.as_ref().is_none_or(|dog| {
             let told = matches!(dog.fed, Some(Some(_)));
             let unsaid = dog.feeding.is_some_and(|(_, deadline)| deadline.is_none());
-            !matches!(dog.leash, Leash::Armed | Leash::Arming(_)) || (told && !unsaid)
+            match dog.leash {
+                Leash::Off | Leash::Unsure => true,
+                Leash::Armed | Leash::Arming(_) => told && !unsaid,
+                Leash::Disarming(_) => false,
+            }
         })
     }
 

@@ -4,9 +4,6 @@
 //! Only a paused record has no end. After a restored backup nothing is known of records written before. One that an earlier life of the agent fed is excused
 //! until it is armed anew: it may wait for as long as that life's record gave.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::time::Moment;
@@ -19,12 +16,7 @@ use super::Invariant;
 #[derive(Default)]
 pub(super) struct GuardsEndWithTheRecord {
     ends: RecordEnds,
-    /// What each watchdog was last told, and when.
-    told: BTreeMap<MemberId, (Option<Duration>, Duration)>,
 }
-
-/// A watchdog that was fed while a shorter ttl was on its way is excused for so long: known and open, see `docs/testing.md`.
-const UNDER_WAY: Duration = Duration::from_millis(20);
 
 impl GuardsEndWithTheRecord {
     fn flaw(&self, world: &World, name: &MemberId, node: &Node) -> Option<String> {
@@ -54,17 +46,8 @@ impl Invariant for GuardsEndWithTheRecord {
 
     fn look(&mut self, world: &World) -> Option<String> {
         self.ends.take(world);
-        for (name, node) in &world.nodes {
-            let Some((deadline, _)) = node.watchdog else { continue };
-            if self.told.get(name).is_none_or(|(told, _)| *told != deadline) {
-                self.told.insert(name.clone(), (deadline, world.now));
-            }
-        }
-        let just_told = |name: &MemberId| self.told.get(name).is_some_and(|(_, at)| world.now - *at <= UNDER_WAY);
-        let guarded = world.nodes.iter().filter(|(_, node)| node.config.watchdog.is_some() && !node.gone);
-        guarded
-            .filter(|(name, node)| node.watchdog.is_none() || !just_told(name))
-            .find_map(|(name, node)| self.flaw(world, name, node))
+        let mut guarded = world.nodes.iter().filter(|(_, node)| node.config.watchdog.is_some() && !node.gone);
+        guarded.find_map(|(name, node)| self.flaw(world, name, node))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use odoo_ha_core::database::DatabaseOrder;
 use odoo_ha_core::machine::Order;
+use odoo_ha_core::member::MemberId;
+use odoo_ha_core::records::Origin;
 
 use super::super::{Fact, World};
 use super::Invariant;
@@ -13,6 +15,8 @@ use super::Invariant;
 #[derive(Default)]
 pub(super) struct NewDatabasesAreFirst {
     begun: bool,
+    /// Who was to begin the cluster with data of before.
+    adopts: Option<MemberId>,
 }
 
 impl Invariant for NewDatabasesAreFirst {
@@ -30,6 +34,9 @@ impl Invariant for NewDatabasesAreFirst {
             if self.begun && world.records.system_id.is_none() {
                 return Some(format!("{member} makes a new database, and the cluster had one"));
             }
+            if let Some(adopts) = self.adopts.as_ref().filter(|_| !order.adopt) {
+                return Some(format!("{member} makes a new database, and {adopts} was beginning with its own"));
+            }
             let beside = world.nodes.iter().find(|(name, node)| {
                 *name != member
                     && node.database.state.has_data()
@@ -38,6 +45,8 @@ impl Invariant for NewDatabasesAreFirst {
             let (other, _) = beside.filter(|_| !order.adopt)?;
             Some(format!("{member} makes a new database, and {other} has data"))
         });
+        let leader = world.store.leader_record().filter(|record| record.origin == Origin::Adoption);
+        self.adopts = leader.map(|record| record.writer).or(self.adopts.take());
         self.begun |= world.records.system_id.is_some();
         made
     }
@@ -49,9 +58,12 @@ mod tests {
     use odoo_ha_core::machine::Order;
     use odoo_ha_core::member::SystemId;
     use odoo_ha_core::policy::SyncMode;
+    use odoo_ha_core::records::{LeaderRecord, Origin, encode};
+    use odoo_ha_core::store::Key;
     use odoo_ha_core::term::Term;
 
     use super::super::super::Fact;
+    use super::super::Invariant;
     use super::super::doctored::{breaks, whole};
 
     #[test]
@@ -61,5 +73,20 @@ mod tests {
         let order = Order::Database(DatabaseOrder::Bootstrap(BootstrapOrder { term: Term(1), adopt: false }));
         world.facts.push(Fact::Ordered { member: leader, order, accepted: true });
         breaks(&mut world, "new_databases_are_first");
+    }
+
+    #[test]
+    fn a_database_beside_one_that_was_being_adopted_is_seen() {
+        let (mut world, leader, others) = whole(SyncMode::Synchronous);
+        let record = LeaderRecord { origin: Origin::Adoption, ..world.store.leader_record().unwrap() };
+        world.put_raw(Key::leader(), encode(&record));
+        let order = Order::Database(DatabaseOrder::Bootstrap(BootstrapOrder { term: Term(1), adopt: false }));
+        let mut judge = super::NewDatabasesAreFirst::default();
+        assert_eq!(judge.look(&world), None);
+        world.records.system_id = None;
+        judge.begun = false;
+        world.facts.push(Fact::Ordered { member: others[0].clone(), order, accepted: true });
+        let said = judge.look(&world).expect("it is seen");
+        assert!(said.contains(&format!("{leader} was beginning")), "{said}");
     }
 }

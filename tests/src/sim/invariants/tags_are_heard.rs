@@ -18,7 +18,8 @@ impl Invariant for TagsAreHeard {
         world.facts.iter().find_map(|fact| match fact {
             Fact::LeaderWritten { before: Some(before) } => {
                 let now = world.records.leader.as_ref().filter(|now| now.mark.term > before.mark.term)?;
-                let holder = now.holder.as_ref().filter(|_| now.origin != Origin::Bootstrap)?;
+                let holder =
+                    now.holder.as_ref().filter(|_| !matches!(now.origin, Origin::Bootstrap | Origin::Adoption))?;
                 let tagged = world.nodes.get(holder)?.config.tags.nofailover;
                 (tagged && !world.records.taken_by_force()).then(|| format!("{holder} is tagged nofailover and leads"))
             }
