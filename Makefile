@@ -4,6 +4,8 @@
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
+# Of the stores, what the demo does not use is not built.
+DEMO_FEATURES := $(foreach store,etcd consul,$(if $(findstring $(store)://,$(DEMO_ARGS)),--features $(store)))
 
 # Arguments of the simulator: make simulate SIM_ARGS='--profile strict --for 2h'
 SIM_ARGS ?= --profile harsh --for 5m
@@ -24,7 +26,7 @@ setup: ## install what this machine lacks (Debian: as root)
 	@.ci/setup
 
 demo: setup ## a failover to watch on this machine; DEMO_ARGS=... is handed on
-	cargo run --release --locked -p odoo-ha-examples --bin quickstart -- $(DEMO_ARGS)
+	cargo run --release --locked -p odoo-ha-examples --bin quickstart --no-default-features $(DEMO_FEATURES) -- $(DEMO_ARGS)
 
 simulate: setup ## made-up worlds with faults by chance, as long as it is told; SIM_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin simulate -- $(SIM_ARGS)
@@ -46,9 +48,10 @@ fmt: ## the code is formatted
 clippy: ## no warning anywhere, tests and examples included
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
-features: ## no warning in core and backends without features and with each one alone
+features: ## no warning in core, backends and examples without features and with each one alone
 	@.ci/each-feature odoo-ha-core
 	@.ci/each-feature odoo-ha-backends
+	@.ci/each-feature odoo-ha-examples
 
 docs: ## the documentation builds, every link in it leads somewhere
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked

@@ -12,7 +12,6 @@ use odoo_ha_backends::listener::{ListenerConfig, Target};
 use odoo_ha_backends::log::LogNotifier;
 use odoo_ha_backends::postgres::PostgresConfig;
 use odoo_ha_backends::probe_postgres::{PostgresProbe, PostgresProbeConfig};
-use odoo_ha_backends::sqlite::{SqliteConfig, SqliteDcs};
 use odoo_ha_core::database::{DatabaseState, Endpoint};
 use odoo_ha_core::driver::{HaHandle, HaNode, Streamed};
 use odoo_ha_core::error::Error;
@@ -91,7 +90,7 @@ fn build(config: &NodeConfig) -> Result<HaNode, Error> {
         .bin_dir(&config.pg_bin)
         .socket_dir(config.socket_dir())
         .build()?;
-    let store = SqliteDcs::new(SqliteConfig::new(&config.store, config.cluster.clone()))?;
+    let store = config.store.connect(config.cluster.clone(), &config.store_file)?;
     let probe = PostgresProbe::new(PostgresProbeConfig::new(config.socket_dir().to_string_lossy(), config.port))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], config.address_port));
     let address =
@@ -104,7 +103,7 @@ fn build(config: &NodeConfig) -> Result<HaNode, Error> {
         .member(config.member.clone())
         .founders(config.founders.iter().cloned())
         .endpoint(endpoint)
-        .dcs(Arc::new(store))
+        .dcs(store)
         .database(Arc::new(database))
         .address(Arc::new(address))
         .watchdog(Arc::new(guard.build()?))

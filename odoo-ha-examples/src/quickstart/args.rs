@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use odoo_ha_core::policy::{SyncMode, Timing};
 
 use super::fault::Fault;
+use super::store::Store;
 
 /// A real failover on this machine.
 ///
@@ -59,6 +60,13 @@ pub struct DemoArgs {
     /// How commits are protected
     #[arg(long, value_enum, value_name = "MODE", default_value = "sync")]
     pub sync: Sync,
+    /// Where the nodes agree on who leads: sqlite (a file), etcd://HOST:PORT,... or consul://HOST:PORT,...
+    ///
+    /// Servers that run already; what is left out is this machine, and the store's usual port. Options follow after a
+    /// question mark, joined by '&': ca=FILE (then TLS), cert=FILE and key=FILE; for etcd user=NAME, with its password in
+    /// password-file=FILE or in the variable ETCD_PASSWORD; for Consul token-file=FILE, or the variable CONSUL_HTTP_TOKEN.
+    #[arg(long, value_name = "STORE", default_value = "sqlite")]
+    pub dcs: Store,
     /// What to do to the leader, in this order
     #[arg(
         long,
@@ -151,6 +159,7 @@ mod tests {
         assert_eq!(demo.faults, Fault::ALL);
         assert_eq!(demo.ttl, Timing::default().ttl);
         assert_eq!(demo.sync.mode(), SyncMode::default());
+        assert_eq!(demo.dcs, Store::Sqlite);
         assert_eq!((demo.rounds, demo.keep, demo.keep_files), (1, false, false));
     }
 

@@ -56,14 +56,16 @@ impl Cluster {
     ) -> Result<Self, Trouble> {
         let [port_a, port_b, address_port] = ports;
         let mode = args.sync.mode();
+        let cluster = args.dcs.new_cluster()?;
         let founders = vec![Node::A.member()?, Node::B.member()?];
         let supervisor = |node: Node, port: u16| -> Result<Supervisor, Trouble> {
             let config = NodeConfig {
-                cluster: ClusterId::new("quickstart")?,
+                cluster: cluster.clone(),
                 member: node.member()?,
                 founders: founders.clone(),
                 dir: work_dir.node(node),
-                store: work_dir.path().join("store.sqlite"),
+                store: args.dcs.clone(),
+                store_file: work_dir.path().join("store.sqlite"),
                 port,
                 address_port,
                 pg_bin: postgres.bin_dir.clone(),
@@ -75,6 +77,11 @@ impl Cluster {
         };
         let nodes = [supervisor(Node::A, port_a)?, supervisor(Node::B, port_b)?];
         Ok(Self { nodes, address_port, mode, recorder })
+    }
+
+    /// What the cluster is called in its store.
+    pub(crate) fn name(&self) -> &ClusterId {
+        &self.nodes[0].config.cluster
     }
 
     pub(crate) fn node(&self, node: Node) -> &Supervisor {

@@ -68,6 +68,7 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<Ending, Trouble> {
         let recorder = Recorder::default();
         let (lines, said) = unbounded_channel();
         let mut cluster = Cluster::new(args, &postgres, &work_dir, ports, &reaper, recorder.clone(), &lines)?;
+        args.dcs.check(cluster.name()).await?;
         introduce(&console, args, &postgres, &work_dir, user, &cluster);
         let failure = Failure::default();
         let listening = tokio::spawn(listen(said, recorder.clone(), console.clone(), failure.clone()));
@@ -89,6 +90,9 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<Ending, Trouble> {
         let ended = played.unwrap_or(Ok(())).map(|()| demo.verdict);
         take_down(args, &console, &cluster, &mut signals, &ended).await;
         listening.abort();
+        if let Some(command) = args.dcs.leftovers(cluster.name()) {
+            console.line(&format!("  The cluster's records are left in the store; to remove them: {command}"));
+        }
         ended
     }
     .await;
@@ -309,6 +313,7 @@ fn introduce(
     for line in [
         format!("PostgreSQL {} from {}{as_whom}", postgres.version, postgres.bin_dir.display()),
         format!("two nodes, {} replication, ttl {}", args.sync.word(), clock::seconds(args.ttl)),
+        format!("they agree on who leads by {}", args.dcs),
         format!(
             "one address for clients, 127.0.0.1:{}; everything lies in {}",
             cluster.address_port,

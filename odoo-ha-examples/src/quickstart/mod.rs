@@ -30,6 +30,7 @@ mod remote;
 mod report;
 mod scenario;
 mod session;
+mod store;
 mod story;
 mod supervisor;
 mod trouble;
@@ -42,6 +43,7 @@ use clap::Parser;
 
 pub use args::{Cli, Command, DemoArgs, Sync};
 pub use fault::{Fault, Limits};
+pub use store::{Servers, Store};
 pub use trouble::Trouble;
 
 /// Runs the program: the demo, or one node of it.

@@ -7,6 +7,7 @@ use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::SyncMode;
 use serde::{Deserialize, Serialize};
 
+use super::store::Store;
 use super::trouble::Trouble;
 
 /// One node.
@@ -20,7 +21,9 @@ pub(crate) struct NodeConfig {
     /// Everything of this node lies here.
     pub(crate) dir: PathBuf,
     /// The store, shared by all nodes.
-    pub(crate) store: PathBuf,
+    pub(crate) store: Store,
+    /// Where it is if it is a file.
+    pub(crate) store_file: PathBuf,
     /// The port of this node's PostgreSQL.
     pub(crate) port: u16,
     /// The port of the address that clients use.
@@ -47,7 +50,7 @@ impl NodeConfig {
 
     /// Where the address remembers its highest term; the same for all nodes.
     pub(crate) fn fence_file(&self) -> PathBuf {
-        self.store.with_file_name("address")
+        self.store_file.with_file_name("address")
     }
 
     /// Where PostgreSQL's Unix socket is.

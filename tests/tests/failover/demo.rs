@@ -31,13 +31,13 @@ pub(crate) fn has_postgresql() -> bool {
 }
 
 impl Demo {
-    pub(crate) fn start(mode: &str) -> Self {
+    pub(crate) fn start(mode: &str, dcs: &str) -> Self {
         // Short, as Unix sockets lie in it, and open to PostgreSQL's user.
         let directory = tempfile::Builder::new().prefix("odoo-ha-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let output = File::create(directory.path().join("output")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_failover_demo"))
-            .args(["--no-color", "--sync", mode, "--work-dir"])
+            .args(["--no-color", "--sync", mode, "--dcs", dcs, "--work-dir"])
             .arg(directory.path().join("work"))
             .arg("--report")
             .arg(directory.path().join("report.html"))
