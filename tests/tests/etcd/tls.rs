@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, Permission, TlsOptions, UserAddOptions};
 use odoo_ha_backends::etcd::{EtcdConfig, EtcdTls};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::roles::Dcs;
@@ -140,4 +141,44 @@ async fn files_that_are_no_certificates_are_named() {
     }
     let mixed = EtcdConfig::new(cluster("shop"), ["https://127.0.0.1:1"]).build().unwrap_err();
     assert_eq!(mixed.kind(), ErrorKind::Misconfigured);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_in_a_certificate_is_the_user() {
+    for version in [OLD, NEW] {
+        let papers = Papers::new();
+        let server = papers.ours.issue("server", &[HERE]).write(papers.path(), "server");
+        let etcd = papers.etcd(version, &server);
+        let named = |name: &str| papers.ours.issue(name, &[]).write(papers.path(), name);
+        let store_of = |name: &str| {
+            let (certificate, key) = named(name);
+            config(&etcd, papers.trusting_us().identity(certificate, key)).build().unwrap()
+        };
+        let ready = async || store_of("root").read(std::time::Duration::from_secs(1)).await.ok();
+        eventually(&etcd.members[0].process.log(), TIME, ready).await;
+
+        let pem = |path: &Path| std::fs::read(path).unwrap();
+        let (certificate, key) = named("root");
+        let tls = TlsOptions::new()
+            .ca_certificate(Certificate::from_pem(pem(&papers.ours.write(papers.path(), "ours"))))
+            .identity(Identity::from_pem(pem(&certificate), pem(&key)));
+        let mut admin = Client::connect(etcd.urls(), Some(ConnectOptions::new().with_tls(tls))).await.unwrap();
+        admin.role_add("root").await.unwrap();
+        admin.role_add("odoo-ha-shop").await.unwrap();
+        let rights = Permission::read_write("/odoo-ha/shop/").with_prefix();
+        admin.role_grant_permission("odoo-ha-shop", rights).await.unwrap();
+        let no_password = || Some(UserAddOptions::new().with_no_pwd());
+        for (user, role) in [("root", "root"), ("shop", "odoo-ha-shop")] {
+            admin.user_add(user, "", no_password()).await.unwrap();
+            admin.user_grant_role(user, role).await.unwrap();
+        }
+        admin.auth_enable().await.unwrap();
+
+        let shop = store_of("shop");
+        put(&shop, "as the certificate says").await;
+        assert_eq!(shop.read(TIME).await.unwrap().entries.len(), 1);
+        let (certificate, key) = named("stranger");
+        let stranger = config(&etcd, papers.trusting_us().identity(certificate, key));
+        refused(stranger, ErrorKind::Denied, &[""]).await;
+    }
 }
