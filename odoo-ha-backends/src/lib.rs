@@ -15,6 +15,8 @@
 //! | `log` | `Notifier` | the program's own log |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 
+#[cfg(any(feature = "consul", feature = "etcd", feature = "postgres", feature = "probe-postgres"))]
+mod common;
 #[cfg(feature = "consul")]
 pub mod consul;
 #[cfg(feature = "etcd")]
@@ -37,3 +39,6 @@ pub mod probe_postgres;
 pub mod probe_tcp;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+#[cfg(any(feature = "consul", feature = "etcd", feature = "postgres", feature = "probe-postgres"))]
+pub use common::secret::Secret;

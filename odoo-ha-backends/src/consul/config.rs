@@ -8,6 +8,7 @@ use odoo_ha_core::member::ClusterId;
 use odoo_ha_core::store::Key;
 
 use super::dcs::ConsulDcs;
+use crate::common::secret::Secret;
 
 /// Most endpoints: a call asks them one after another, so more would leave none of them time.
 const MOST_ENDPOINTS: usize = 16;
@@ -17,17 +18,6 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// Consul itself lets a query wait for ten minutes at most; so long would a member that stopped answering go unnoticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// Where the ACL token is. It is never a part of the configuration itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenSource {
-    /// In this file, alone; white space around it does not count. It is read again when the store refuses a token, so a
-    /// rotated one works without a restart.
-    File(PathBuf),
-    /// In this variable of the program's environment.
-    Environment(String),
-}
 
 /// Which Consul, and which cluster in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +35,9 @@ pub struct ConsulConfig {
     pub datacenter: Option<String>,
     /// The namespace that holds the keys. Only Consul Enterprise has namespaces; another one refuses to be read.
     pub namespace: Option<String>,
-    /// The ACL token, where ACLs are on.
-    pub token: Option<TokenSource>,
+    /// The ACL token, where ACLs are on; white space around it does not count. A file is read again when the store refuses the token,
+    /// so a rotated one works without a restart.
+    pub token: Option<Secret>,
     /// The certificates (PEM) of whoever signed the servers' own; with `https`, they are needed, and no others are trusted.
     pub ca_file: Option<PathBuf>,
     /// The client's own certificate (PEM, with its chain) and its key, where the servers ask for one. Both files are read
@@ -100,7 +91,7 @@ impl ConsulConfig {
 
     /// With the token that is there.
     #[must_use]
-    pub fn token(mut self, source: TokenSource) -> Self {
+    pub fn token(mut self, source: Secret) -> Self {
         self.token = Some(source);
         self
     }
@@ -201,8 +192,8 @@ mod tests {
             config().attempt(Duration::from_millis(1)),
             config().watch_wait(Duration::ZERO),
             config().watch_wait(Duration::from_secs(600)),
-            config().token(TokenSource::File("/nowhere/token".into())),
-            config().token(TokenSource::Environment("ODOO_HA_TEST_NO_SUCH_VARIABLE".into())),
+            config().token(Secret::from_file("/nowhere/token")),
+            config().token(Secret::from_environment("ODOO_HA_TEST_NO_SUCH_VARIABLE")),
         ];
         for case in cases {
             let told = format!("{case:?}");

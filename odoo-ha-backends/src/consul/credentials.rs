@@ -8,19 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use odoo_ha_core::error::{Error, ErrorKind};
 
-use super::config::{ConsulConfig, TokenSource};
-
-/// Longest token file and environment variable, in bytes. A token is a UUID of 36.
-const MOST_TOKEN_BYTES: u64 = 4096;
+use super::config::ConsulConfig;
+use crate::common::secret::Secret;
 
 /// Longest file of certificates or of a key, in bytes.
 const MOST_PEM_BYTES: u64 = 1024 * 1024;
 
 /// Bytes that nobody may see: no `Debug`, no `Display`, no way into a URL.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(Vec<u8>);
+pub(super) struct Hidden(Vec<u8>);
 
-impl Secret {
+impl Hidden {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -30,11 +28,11 @@ impl Secret {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Credentials {
     /// Goes into a header.
-    pub(super) token: Option<Secret>,
+    pub(super) token: Option<Hidden>,
     /// Certificates of those who are trusted, in PEM. Public.
     pub(super) ca: Option<Vec<u8>>,
     /// The client's certificate and its key, in PEM.
-    pub(super) identity: Option<Secret>,
+    pub(super) identity: Option<Hidden>,
 }
 
 impl Credentials {
@@ -47,7 +45,7 @@ impl Credentials {
                 let mut pem = read_file(certificate, "client certificate", MOST_PEM_BYTES)?;
                 pem.push(b'\n');
                 pem.extend(read_file(key, "client certificate's key", MOST_PEM_BYTES)?);
-                Some(Secret(pem))
+                Some(Hidden(pem))
             }
             None => None,
         };
@@ -61,29 +59,15 @@ impl fmt::Debug for Credentials {
     }
 }
 
-fn read_token(source: &TokenSource) -> Result<Secret, Error> {
-    let (bytes, place) = match source {
-        TokenSource::File(path) => {
-            (read_file(path, "token file", MOST_TOKEN_BYTES)?, format!("the store's token file {}", path.display()))
-        }
-        TokenSource::Environment(name) => {
-            let place = format!("the variable {name}, for the store's token,");
-            match std::env::var(name) {
-                Ok(value) => (value.into_bytes(), place),
-                Err(_) => {
-                    return Err(Error::new(ErrorKind::Misconfigured, format!("{place} is not set"))
-                        .hint("set it for the agent's process, or name a token file"));
-                }
-            }
-        }
-    };
-    let token = bytes.trim_ascii();
+fn read_token(source: &Secret) -> Result<Hidden, Error> {
+    let revealed = source.reveal("the store's token")?;
+    let token = revealed.as_str().trim_ascii();
     // Also what a header may hold.
-    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(Error::new(ErrorKind::Misconfigured, format!("{place} holds no token"))
-            .hint("it must hold the token's SecretID and nothing else"));
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::new(ErrorKind::Misconfigured, format!("the store's token is none ({source:?})"))
+            .hint("it must be the token's SecretID and nothing else"));
     }
-    Ok(Secret(token.to_vec()))
+    Ok(Hidden(token.as_bytes().to_vec()))
 }
 
 fn read_file(path: &Path, what: &str, most: u64) -> Result<Vec<u8>, Error> {

@@ -41,5 +41,5 @@ mod listing;
 mod watch;
 mod wire;
 
-pub use config::{ConsulConfig, TokenSource};
+pub use config::ConsulConfig;
 pub use dcs::ConsulDcs;

@@ -118,7 +118,8 @@ impl Link {
     /// Gets a token, where there is a user.
     async fn log_in(&self) -> Result<(), Failure> {
         let Some((user, password)) = self.config.user.clone() else { return Ok(()) };
-        let password = off_the_executor(move || password.reveal()).await?;
+        let password =
+            off_the_executor(move || password.reveal("the password of etcd's user")).await?.as_str().to_owned();
         match self.client.clone().update_user(Some((user, password))).await {
             Ok(()) => Ok(()),
             // As etcd's own client does: who needs no login may give one.

@@ -9,8 +9,8 @@ use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::member::ClusterId;
 
 use super::dcs::EtcdDcs;
-use super::secret::Secret;
 use super::target::Target;
+use crate::common::secret::Secret;
 
 /// Most endpoints. etcd clusters have up to seven members.
 const MOST_ENDPOINTS: usize = 32;
@@ -81,7 +81,7 @@ impl EtcdConfig {
         self
     }
 
-    /// As this user.
+    /// As this user. A password in a file is read at every login: a file that is replaced counts from the next one on.
     #[must_use]
     pub fn user(mut self, name: impl Into<String>, password: Secret) -> Self {
         self.user = Some((name.into(), password));

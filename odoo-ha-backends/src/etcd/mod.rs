@@ -43,10 +43,8 @@ mod endpoints;
 mod error;
 mod feed;
 mod schedule;
-mod secret;
 mod target;
 mod watch;
 
 pub use config::{EtcdConfig, EtcdTls};
 pub use dcs::EtcdDcs;
-pub use secret::Secret;

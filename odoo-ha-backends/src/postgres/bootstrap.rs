@@ -145,7 +145,7 @@ impl PostgresReplication {
             sql.push_str(&format!("grant pg_checkpoint to \"{role}\";"));
         }
         session.run(&sql).await?;
-        if let Some(password) = &self.config.password {
+        if let Some(password) = &self.access.password {
             // Not logged, whatever the database logs; an error's text never quotes the statement. Messages of their own: all of a message
             // is logged before its first statement runs.
             session
@@ -154,7 +154,7 @@ impl PostgresReplication {
                      set standard_conforming_strings = on",
                 )
                 .await?;
-            let quoted = password.reveal().replace('\'', "''");
+            let quoted = password.as_str().replace('\'', "''");
             session.run(&format!("alter role \"{role}\" password '{quoted}'")).await?;
         }
         Ok(())

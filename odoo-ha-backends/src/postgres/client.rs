@@ -14,7 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::error::malformed;
-use super::secret::Password;
+use crate::common::secret::Revealed;
 
 /// How the agent's sessions are set, whatever the database's own settings are: nothing cuts them short.
 const OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 \
@@ -31,7 +31,7 @@ pub(super) struct Access {
     pub(super) superuser: String,
     pub(super) replication_user: String,
     pub(super) database: String,
-    pub(super) password: Option<Password>,
+    pub(super) password: Option<Revealed>,
 }
 
 /// Why there is no session.
@@ -81,7 +81,7 @@ impl Access {
         config.host(&endpoint.host).port(endpoint.port).user(&self.replication_user);
         config.connect_timeout(UPSTREAM_CONNECT_TIMEOUT).tcp_user_timeout(UPSTREAM_CONNECT_TIMEOUT);
         if let Some(password) = &self.password {
-            config.password(password.reveal());
+            config.password(password.as_str());
         }
         self.open(config).await.map_err(|reason| match reason {
             NoSession::NobodyListens | NoSession::NotYet => {

@@ -15,9 +15,9 @@ use super::client::Access;
 use super::error::{self, misconfigured};
 use super::memory::Beside;
 use super::programs::Programs;
-use super::secret::Password;
 use super::settings;
 use super::user::Owner;
+use crate::common::secret::{Revealed, Secret};
 
 /// Longest path of a Unix socket's directory: the kernel's 108 bytes less `/.s.PGSQL.65535` and the end mark.
 const MAX_SOCKET_DIR_BYTES: usize = 90;
@@ -47,7 +47,7 @@ pub struct PostgresConfig {
     pub(super) superuser: String,
     pub(super) replication_user: String,
     pub(super) database: String,
-    pub(super) password: Option<Password>,
+    pub(super) password: Option<Secret>,
     pub(super) run_as: Option<String>,
     pub(super) networks: Vec<String>,
     pub(super) parameters: BTreeMap<String, String>,
@@ -120,9 +120,9 @@ impl PostgresConfig {
         self
     }
 
-    /// The password of that role. Without it members trust each other, which is accepted on loopback only.
+    /// The password of that role, read when this is built. Without it members trust each other, which is accepted on loopback only.
     #[must_use]
-    pub fn password(mut self, password: Password) -> Self {
+    pub fn password(mut self, password: Secret) -> Self {
         self.password = Some(password);
         self
     }
@@ -163,6 +163,7 @@ impl PostgresConfig {
     pub fn build(mut self) -> Result<PostgresReplication, Error> {
         self.check_names()?;
         self.check_networks()?;
+        let password = self.read_password()?;
         self.data_dir = settled_dir(&self.data_dir)?;
         let owner = Owner::find(self.run_as.as_deref())?;
         owner.check_can_reach(&self.data_dir)?;
@@ -181,14 +182,14 @@ impl PostgresConfig {
             super::files::make_private_dir(&socket_dir, owner)?;
             check_private(&socket_dir)?;
         }
-        self.write_password_file(&beside, owner)?;
+        self.write_password_file(password.as_ref(), &beside, owner)?;
         let access = Access {
             socket_dir: socket_dir.clone(),
             port: self.endpoint.port,
             superuser: self.superuser.clone(),
             replication_user: self.replication_user.clone(),
             database: self.database.clone(),
-            password: self.password.clone(),
+            password,
         };
         self.socket_dir = Some(socket_dir);
         Ok(PostgresReplication::assemble(self, owner, programs.in_dir(beside.dir()), beside, access, lock))
@@ -238,18 +239,24 @@ impl PostgresConfig {
                     .hint("set one; trust without a password is accepted on loopback only"));
             }
         }
-        if self.password.as_ref().is_some_and(|password| password.reveal().contains(['\n', '\0'])) {
-            return Err(misconfigured("the replication role's password has a line break"));
-        }
         Ok(())
     }
 
+    fn read_password(&self) -> Result<Option<Revealed>, Error> {
+        let Some(password) = &self.password else { return Ok(None) };
+        let password = password.reveal("the replication role's password")?;
+        if password.as_str().contains(['\n', '\0']) {
+            return Err(misconfigured("the replication role's password has a line break"));
+        }
+        Ok(Some(password))
+    }
+
     /// PostgreSQL's programs take the password from here: it is in no argument and no environment.
-    fn write_password_file(&self, beside: &Beside, owner: Owner) -> Result<(), Error> {
-        let Some(password) = &self.password else {
+    fn write_password_file(&self, password: Option<&Revealed>, beside: &Beside, owner: Owner) -> Result<(), Error> {
+        let Some(password) = password else {
             return super::files::remove(&beside.password_file());
         };
-        let escaped = password.reveal().replace('\\', "\\\\").replace(':', "\\:");
+        let escaped = password.as_str().replace('\\', "\\\\").replace(':', "\\:");
         let line = format!("*:*:*:{}:{escaped}\n", self.replication_user);
         super::files::write_durably(&beside.password_file(), line.as_bytes(), owner)
     }

@@ -30,7 +30,6 @@ mod memory;
 mod process;
 mod programs;
 mod promote;
-mod secret;
 mod settings;
 mod slots;
 mod standby_names;
@@ -58,7 +57,6 @@ use odoo_ha_core::member::MemberId;
 use odoo_ha_core::roles::{ReplicationCapabilities, ReplicationManager};
 
 pub use config::PostgresConfig;
-pub use secret::Password;
 
 use client::{Access, Session};
 use control::ControlData;

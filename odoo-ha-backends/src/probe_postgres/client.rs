@@ -29,7 +29,7 @@ pub(super) async fn write(probe: &PostgresProbeConfig, timeout: Duration) -> Res
         // What is given up here ends there too; PostgreSQL takes 0 for "never".
         .options(format!("-c statement_timeout={}", timeout.as_millis().clamp(1, 86_400_000)));
     if let Some(password) = &probe.password {
-        config.password(password.reveal());
+        config.password(password.reveal("the password of the probe's role")?.as_str());
     }
     let (client, connection) = match config.connect(NoTls).await {
         Ok(connected) => connected,

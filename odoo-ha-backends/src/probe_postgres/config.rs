@@ -4,7 +4,7 @@ use std::fmt;
 
 use odoo_ha_core::error::{Error, ErrorKind};
 
-use super::secret::Secret;
+use crate::common::secret::Secret;
 
 /// Which database, and as whom. A user of its own without any rights is enough.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl PostgresProbeConfig {
         self
     }
 
-    /// With this password.
+    /// With this password, read at every check.
     #[must_use]
     pub fn password(mut self, password: Secret) -> Self {
         self.password = Some(password);

@@ -14,7 +14,6 @@
 
 mod client;
 mod config;
-mod secret;
 
 use std::time::Duration;
 
@@ -23,7 +22,6 @@ use odoo_ha_core::error::Error;
 use odoo_ha_core::roles::{HealthProbe, Verdict};
 
 pub use self::config::PostgresProbeConfig;
-pub use self::secret::Secret;
 
 /// Healthy when a fresh connection can commit.
 #[derive(Clone, Debug)]

@@ -6,10 +6,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "etcd", feature = "consul"))]
+use odoo_ha_backends::Secret;
 #[cfg(feature = "consul")]
-use odoo_ha_backends::consul::{ConsulConfig, TokenSource};
+use odoo_ha_backends::consul::ConsulConfig;
 #[cfg(feature = "etcd")]
-use odoo_ha_backends::etcd::{EtcdConfig, EtcdTls, Secret};
+use odoo_ha_backends::etcd::{EtcdConfig, EtcdTls};
 use odoo_ha_backends::sqlite::{SqliteConfig, SqliteDcs};
 use odoo_ha_core::error::Error;
 use odoo_ha_core::member::ClusterId;
@@ -135,7 +137,7 @@ impl Servers {
         if let Some(user) = &self.user {
             let password = match &self.secret_file {
                 Some(file) => Secret::from_file(file),
-                None => Secret::from_environment(ETCD_PASSWORD)?,
+                None => Secret::from_environment(ETCD_PASSWORD),
             };
             config = config.user(user, password);
         }
@@ -152,9 +154,9 @@ impl Servers {
             config = config.identity(cert, key);
         }
         if let Some(file) = &self.secret_file {
-            config = config.token(TokenSource::File(file.clone()));
+            config = config.token(Secret::from_file(file));
         } else if std::env::var_os(CONSUL_TOKEN).is_some_and(|token| !token.is_empty()) {
-            config = config.token(TokenSource::Environment(CONSUL_TOKEN.into()));
+            config = config.token(Secret::from_environment(CONSUL_TOKEN));
         }
         Ok(Arc::new(config.build()?))
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use odoo_ha_backends::probe_postgres::{PostgresProbe, PostgresProbeConfig, Secret};
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::probe_postgres::{PostgresProbe, PostgresProbeConfig};
 use odoo_ha_core::conformance;
 use odoo_ha_core::error::ErrorKind;
 use odoo_ha_core::roles::{HealthProbe, Verdict};

@@ -171,9 +171,12 @@ async fn commits_that_are_answered_with_nonsense_may_have_happened() {
     for (what, transaction, expected) in certain {
         let address = serve(Script { listing: FINE.into(), transaction, endless: false }).await;
         let store = client(&[format!("http://{address}")]);
+        let began = Instant::now();
         let (kind, text) = failure(store.commit(&write(vec![Guard::Absent(Key::leader())], b"x"), TIME).await);
-        assert_eq!(kind, expected, "{what}: {text}");
-        assert!(kind.certainly_did_not_happen());
+        // What is worth another try is tried until the deadline, which may cut the last one off before its answer.
+        let cut_off = expected == ErrorKind::Unavailable && kind == ErrorKind::Unknown && began.elapsed() >= TIME;
+        assert!(cut_off || kind == expected, "{what}: {kind}: {text}");
+        assert!(cut_off || kind.certainly_did_not_happen());
     }
 }
 

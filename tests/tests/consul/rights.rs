@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::server::{Answer, Consul, ask};
 use crate::{TIME, failure, leader, next, put, shop, shown, timer, write};
-use odoo_ha_backends::consul::{ConsulConfig, ConsulDcs, TokenSource};
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::consul::{ConsulConfig, ConsulDcs};
 use odoo_ha_core::conformance;
 use odoo_ha_core::error::ErrorKind;
 use odoo_ha_core::member::ClusterId;
@@ -62,7 +63,7 @@ impl Guarded {
     }
 
     fn client(&self, token: &str) -> ConsulDcs {
-        let source = TokenSource::File(self.file(token));
+        let source = Secret::from_file(self.file(token));
         ConsulConfig::new(self.consul.endpoints(), shop()).token(source).build().unwrap()
     }
 }
@@ -88,7 +89,7 @@ async fn rule_suffices(list_policy: bool) {
     // It reaches no further: another cluster is refused, not shown as empty.
     let file = guarded.file(&token);
     let other = ConsulConfig::new(guarded.consul.endpoints(), ClusterId::new("shop2").unwrap());
-    let other = other.token(TokenSource::File(file.clone())).build().unwrap();
+    let other = other.token(Secret::from_file(&file)).build().unwrap();
     assert_eq!(failure(other.read(TIME).await).0, ErrorKind::Denied);
     assert_eq!(failure(other.commit(&write(vec![], b"x"), TIME).await).0, ErrorKind::Denied);
 
@@ -97,7 +98,7 @@ async fn rule_suffices(list_policy: bool) {
     let file = guarded.file(&token);
     let bench = |cluster: &ClusterId| {
         let config = ConsulConfig::new(guarded.consul.endpoints(), cluster.clone());
-        Ok(Arc::new(config.token(TokenSource::File(file.clone())).build()?) as Arc<dyn Dcs>)
+        Ok(Arc::new(config.token(Secret::from_file(&file)).build()?) as Arc<dyn Dcs>)
     };
     let report = conformance::dcs(&bench, &timer).await;
     println!("{report}");
@@ -110,7 +111,7 @@ async fn a_token_in_the_environment_is_taken() {
     const VARIABLE: &str = "ODOO_HA_TEST_CONSUL_TOKEN";
     const ENDPOINT: &str = "ODOO_HA_TEST_CONSUL_ENDPOINT";
     if let Ok(endpoint) = std::env::var(ENDPOINT) {
-        let source = TokenSource::Environment(VARIABLE.into());
+        let source = Secret::from_environment(VARIABLE);
         let store = ConsulConfig::new([endpoint], shop()).token(source).build().unwrap();
         put(&store, b"by a variable").await;
         return;

@@ -106,11 +106,11 @@ async fn a_primary_starts_only_under_its_own_term() {
 
 #[tokio::test]
 async fn members_stream_clone_and_rewind_with_a_password() {
-    use odoo_ha_backends::postgres::Password;
+    use odoo_ha_backends::Secret;
     const SECRET: &str = "it's : a \\ secret";
     let place = Place::new();
     let member =
-        |name| place.config(name).password(Password::new(SECRET)).parameter("log_statement", "all").build().unwrap();
+        |name| place.config(name).password(Secret::new(SECRET)).parameter("log_statement", "all").build().unwrap();
     let (a, b) = (member("a"), member("b"));
     let begun = bootstrap(&a).await;
     b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
@@ -131,7 +131,7 @@ async fn members_stream_clone_and_rewind_with_a_password() {
         let settings = std::fs::read_to_string(place.data_dir(name).join("odoo-ha.conf")).unwrap();
         assert!(!settings.contains("secret"), "the password is in the settings of {name}");
     }
-    let wrong = place.config("c").password(Password::new("wrong")).build().unwrap();
+    let wrong = place.config("c").password(Secret::new("wrong")).build().unwrap();
     let error = wrong.follow(&order, LONG).await.unwrap_err();
     assert_eq!(error.kind(), odoo_ha_core::error::ErrorKind::Denied, "{}", error.chain());
     assert!(!format!("{error:?} {wrong:?}").contains("wrong\""));

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use odoo_ha_backends::postgres::{Password, PostgresConfig};
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::postgres::PostgresConfig;
 use odoo_ha_core::database::{BootstrapOrder, Endpoint};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::roles::ReplicationManager;
@@ -42,7 +43,7 @@ async fn no_postgresql_or_the_wrong_one_is_named() {
 async fn a_config_that_cannot_work_is_refused() {
     let place = Place::new();
     misconfigured(place.config("a").networks(["10.0.0.0/24"]).build(), "password");
-    misconfigured(place.config("a").networks(["10.0.0.0/240"]).password(Password::new("x")).build(), "10.0.0.0/240");
+    misconfigured(place.config("a").networks(["10.0.0.0/240"]).password(Secret::new("x")).build(), "10.0.0.0/240");
     misconfigured(place.config("a").parameter("primary_conninfo", "x").build(), "primary_conninfo");
     misconfigured(place.config("a").socket_dir(place.path().join("x".repeat(120))).build(), "socket_dir");
     if rustix::process::geteuid().is_root() {
