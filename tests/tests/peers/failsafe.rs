@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use odoo_ha_backends::memory::{
-    MemoryDcs, MemoryFloatingIp, MemoryNetwork, MemoryNotifier, MemoryServices, MemoryWorld,
-};
+use odoo_ha_backends::memory::{MemoryDcs, MemoryNetwork, MemoryNotifier, MemoryServices, MemoryWorld};
 use odoo_ha_core::driver::{HaHandle, HaNode};
 use odoo_ha_core::event::EventKind;
 use odoo_ha_core::machine::{Bootstrap, StateName, Status};
@@ -35,7 +33,6 @@ struct Node {
     name: MemberId,
     handle: HaHandle,
     store: MemoryDcs,
-    address: MemoryFloatingIp,
     services: MemoryServices,
     notifier: MemoryNotifier,
     _disk: TempDir,
@@ -108,7 +105,7 @@ impl Node {
         network: &MemoryNetwork,
     ) -> Self {
         let (name, disk) = (MemberId::new(name).unwrap(), tempfile::tempdir().unwrap());
-        let (store, address, services) = (store.another_client(), network.node(), MemoryServices::new());
+        let (store, services) = (store.another_client(), MemoryServices::new());
         let notifier = MemoryNotifier::new();
         let handle = HaNode::builder()
             .cluster(ClusterId::new("shop").unwrap())
@@ -116,7 +113,7 @@ impl Node {
             .endpoint(world.endpoint(&name))
             .dcs(Arc::new(store.clone()))
             .database(Arc::new(world.open(&name)))
-            .address(Arc::new(address.clone()))
+            .address(Arc::new(network.node()))
             .services(Arc::new(services.clone()))
             .peers(Arc::new(config(free_address()).build().unwrap()))
             .notifier(Arc::new(notifier.clone()))
@@ -127,7 +124,7 @@ impl Node {
             .unwrap()
             .spawn()
             .unwrap();
-        Self { name, handle, store, address, services, notifier, _disk: disk }
+        Self { name, handle, store, services, notifier, _disk: disk }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Status) -> bool) {
