@@ -27,6 +27,18 @@
 //! another and on all members each: add the new one as the second, make it the first, leave the old one out. Secrets are read once,
 //! by [`HttpPeersConfig::build`], so each step is a restart of the agents: when the store is away is no time to wait for a disk.
 //!
+//! ```no_run
+//! use odoo_ha_backends::peers_http::{HttpPeersConfig, Secret};
+//!
+//! # fn main() -> Result<(), odoo_ha_core::error::Error> {
+//! let secret = Secret::from_file("/etc/odoo-ha/members.secret");
+//! let peers = HttpPeersConfig::new(([0, 0, 0, 0], 7400).into(), secret).url("http://10.0.0.1:7400").build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It goes into `HaNode::builder().peers(…)`, on every member.
+//!
 //! # What it never does
 //!
 //! It never takes anything for an acceptance but a reply that proves to be one, logs or shows a secret, follows a redirect or uses a proxy.
