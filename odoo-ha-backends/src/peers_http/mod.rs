@@ -13,8 +13,8 @@
 //! | asks, or changes a question | 401, the machine never sees it; at the asker `Denied` |
 //! | answers for a member, or changes a reply | `Denied`, never an acceptance |
 //! | sends the reply to an earlier question, or to another member's | `Denied`: it does not belong to this question |
-//! | sends a question again | the member answers that it was asked before: the machine compares `round`. After a restart it no longer knows, and may hold still once more, for one `ttl`, against nobody |
-//! | holds questions or replies back | nothing but time: belief counts from before the question, holding still from its arrival |
+//! | sends a question again | the member answers that it was asked before: the machine compares `round`. One that has restarted since does not know, and holds still once more for a `ttl` for each question that was recorded, as long as its term is in force: a failover can be delayed by that, nothing is ever accepted by it |
+//! | holds questions or replies back | time: belief counts from before the question, holding still from its arrival; what is held back for long is as what is sent again |
 //! | opens connections and says nothing, or very slowly | they end after [2 s](READ_PATIENCE); of too many, the oldest ones that have not proved anything make room |
 //! | reads along | sees names, terms and times; nothing of it is secret |
 //!
