@@ -13,6 +13,7 @@
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `log` | `Notifier` | the program's own log |
+//! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 
 #[cfg(any(feature = "consul", feature = "etcd", feature = "postgres", feature = "probe-postgres"))]
@@ -29,6 +30,8 @@ pub mod listener;
 pub mod log;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "peers-http")]
+pub mod peers_http;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "probe-http")]

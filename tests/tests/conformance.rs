@@ -11,6 +11,8 @@ mod memory;
 mod mutant;
 #[path = "conformance/mutants.rs"]
 mod mutants;
+#[path = "conformance/peers.rs"]
+mod peers;
 #[path = "conformance/postgres.rs"]
 mod postgres;
 #[path = "conformance/probes.rs"]

@@ -10,6 +10,7 @@
 //! | `FloatingIp` | [`MemoryFloatingIp`] on a [`MemoryNetwork`] | no answer |
 //! | `ReplicationManager` | [`MemoryReplication`] in a [`MemoryWorld`] | killed, hung, cut off, erased |
 //! | `FilestoreSync` | [`MemoryFilestore`] | no answer |
+//! | `Peers` | [`MemoryPeers`] | no answer |
 //! | `HealthProbe` | [`MemoryProbe`] | any verdict |
 //! | `Notifier` | [`MemoryNotifier`] | no answer |
 //! | `ServiceManager` | [`MemoryServices`] | no answer |
@@ -22,6 +23,7 @@ mod dcs;
 mod filestore;
 mod floating_ip;
 mod notifier;
+mod peers;
 mod probe;
 mod replication;
 mod services;
@@ -34,6 +36,7 @@ pub use dcs::{CommitFault, MemoryDcs};
 pub use filestore::{FilestoreRole, MemoryFilestore};
 pub use floating_ip::{MemoryFloatingIp, MemoryNetwork};
 pub use notifier::MemoryNotifier;
+pub use peers::MemoryPeers;
 pub use probe::MemoryProbe;
 pub use replication::MemoryReplication;
 pub use services::MemoryServices;

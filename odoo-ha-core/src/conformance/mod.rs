@@ -11,6 +11,7 @@
 //! | `ReplicationManager` | [`replication()`] | [`ReplicationBench`] |
 //! | `HealthProbe` | [`health_probe()`] | three probes |
 //! | `Notifier` | [`notifier()`] | [`NotifierBench`] |
+//! | `Peers` | [`peers()`] | [`PeersBench`] |
 //!
 //! A check that the implementation's capabilities exclude is skipped, and the report says so and why. No check waits for a fixed
 //! time in the hope that something has happened by then; what must never happen is looked for during [`QUIET`].
@@ -24,6 +25,7 @@ mod bench;
 mod dcs;
 mod floating_ip;
 mod notifier;
+mod peers;
 mod probe;
 mod replication;
 mod report;
@@ -33,6 +35,7 @@ pub use bench::{HANGS_AFTER, QUIET};
 pub use dcs::{DcsBench, dcs};
 pub use floating_ip::{FloatingIpBench, Pair, floating_ip};
 pub use notifier::{NotifierBench, notifier};
+pub use peers::{PeersBench, PeersPair, peers};
 pub use probe::health_probe;
 pub use replication::{Node, ReplicationBench, ReplicationWorld, replication};
 pub use report::{Check, Finding, Outcome, Report};

@@ -107,9 +107,11 @@ impl HaNodeBuilder {
         self
     }
 
-    /// The way to the other members, by which a leader that does not reach the store asks whether it may go on. Without one it gives up.
-    /// Hidden until there is a backend for it and a suite of its role.
-    #[doc(hidden)]
+    /// The way to the other members (*failsafe*): a leader that does not reach the store asks every member that may take over whether it may
+    /// go on, and goes on while all of them accept. Without one it gives up when its belief ends, however well everybody is.
+    ///
+    /// Every member of the cluster needs the same kind of way: one that cannot be asked is one that does not accept. Where this member is
+    /// reached ([`Peers::address`]) is asked for once, when the node is built, and published in the store.
     pub fn peers(mut self, peers: Arc<dyn Peers>) -> Self {
         self.peers = Some(peers);
         self

@@ -15,6 +15,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("listener", &[]),
     ("log", &[]),
     ("memory", &[]),
+    ("peers-http", &[]),
     ("postgres", &["tokio-postgres"]),
     ("probe-http", &["reqwest"]),
     ("probe-postgres", &["tokio-postgres"]),
@@ -22,8 +23,22 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("sqlite", &["rusqlite"]),
 ];
 
-/// Optional dependencies that are nobody's client: any feature may have them.
-const SHARED: &[&str] = &["base64", "futures-util", "rustix", "serde", "serde_json", "tokio", "tracing"];
+/// Optional dependencies that are nobody's client, or stand under several of them: any feature may have them.
+const SHARED: &[&str] = &[
+    "base64",
+    "futures-util",
+    "getrandom",
+    "hmac",
+    "http-body-util",
+    "hyper",
+    "hyper-util",
+    "rustix",
+    "serde",
+    "serde_json",
+    "sha2",
+    "tokio",
+    "tracing",
+];
 
 /// What a runtime is made of; the machine and the roles need none.
 const RUNTIME: &[&str] = &["tokio", "async-std", "smol", "mio"];
