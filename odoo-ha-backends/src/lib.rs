@@ -16,7 +16,13 @@
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 
-#[cfg(any(feature = "consul", feature = "etcd", feature = "postgres", feature = "probe-postgres"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "peers-http",
+    feature = "postgres",
+    feature = "probe-postgres"
+))]
 mod common;
 #[cfg(feature = "consul")]
 pub mod consul;
@@ -43,5 +49,11 @@ pub mod probe_tcp;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-#[cfg(any(feature = "consul", feature = "etcd", feature = "postgres", feature = "probe-postgres"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "peers-http",
+    feature = "postgres",
+    feature = "probe-postgres"
+))]
 pub use common::secret::Secret;

@@ -1,5 +1,8 @@
 //! Programs built on odoo-ha.
 //!
-//! [`quickstart`] is a real two-node failover on one machine; `examples/embedding.rs` is the smallest embedding.
+//! `agent` is a complete node from one file; [`quickstart`] is a real two-node failover on one machine; `examples/embedding.rs` is the
+//! smallest embedding.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod quickstart;

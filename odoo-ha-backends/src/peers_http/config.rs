@@ -6,12 +6,18 @@ use std::net::SocketAddr;
 use odoo_ha_core::error::{Error, ErrorKind};
 
 use super::peers::HttpPeers;
-use super::proof::Keys;
-use super::secret::Secret;
+use super::proof::{Key, Keys};
 use super::target::{LONGEST_URL, Target};
+use crate::common::secret::Secret;
 
 /// Most secrets: the old and the new one, and as many to spare. Each costs a hash for every question of a stranger.
 const MOST_SECRETS: usize = 4;
+
+/// Shortest secret, in bytes: what can be guessed protects nothing.
+const FEWEST_SECRET_BYTES: usize = 16;
+
+/// Longest secret, in bytes; more than 64 make an HMAC-SHA256 no stronger.
+const MOST_SECRET_BYTES: usize = 1024;
 
 /// Where a member listens, where the others reach it, and what proves that somebody is a member.
 #[derive(Clone)]
@@ -55,7 +61,7 @@ impl HttpPeersConfig {
     /// `Misconfigured`, naming what cannot work and what to do.
     pub fn build(self) -> Result<HttpPeers, Error> {
         let at = self.check()?;
-        let keys = self.secrets.iter().map(Secret::key).collect::<Result<Vec<_>, _>>()?;
+        let keys = self.secrets.iter().map(key).collect::<Result<Vec<_>, _>>()?;
         let keys = Keys::new(keys).ok_or_else(no_secret)?;
         Ok(HttpPeers::new(self.listen, at, keys))
     }
@@ -105,6 +111,16 @@ impl fmt::Debug for HttpPeersConfig {
     }
 }
 
+/// The key, for signing. May block on a disk.
+fn key(secret: &Secret) -> Result<Key, Error> {
+    let text = secret.reveal("the secret of the members")?;
+    if !(FEWEST_SECRET_BYTES..=MOST_SECRET_BYTES).contains(&text.as_str().len()) {
+        let what = format!("{secret:?} does not have {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes");
+        return Err(wrong(&what, "`openssl rand -base64 32` makes a good one; it is the same on all members"));
+    }
+    Ok(Key::new(text.as_str().as_bytes()))
+}
+
 fn no_secret() -> Error {
     wrong("there is no secret", "give all members the same one, such as `openssl rand -base64 32` makes")
 }
@@ -143,6 +159,15 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Misconfigured);
             assert!(error.to_string().contains(expected) && error.to_string().ends_with(')'), "{error}");
             assert!(!format!("{error} {config:?}").contains("u:p"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused_and_not_shown() {
+        for text in ["hush", "hush_hush_hush!", &"hush".repeat(257)] {
+            let error = HttpPeersConfig::new(([127, 0, 0, 1], 80).into(), Secret::new(text)).build().expect_err("no");
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            assert!(!error.chain().contains("hush") && error.to_string().contains("16 to 1024 bytes"), "{error}");
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! # Who is believed
 //!
-//! All members share a [`Secret`]. Question and reply each carry an HMAC-SHA256 (RFC 2104) of their exact bytes; the reply's covers the question's
+//! All members share a [`Secret`](crate::Secret). Question and reply each carry an HMAC-SHA256 (RFC 2104) of their exact bytes; the reply's covers the question's
 //! as well, and every question holds a random number of its own. Tags are compared in constant time.
 //!
 //! | somebody in the network who does not know the secret | what comes of it |
@@ -28,7 +28,8 @@
 //! by [`HttpPeersConfig::build`], so each step is a restart of the agents: when the store is away is no time to wait for a disk.
 //!
 //! ```no_run
-//! use odoo_ha_backends::peers_http::{HttpPeersConfig, Secret};
+//! use odoo_ha_backends::Secret;
+//! use odoo_ha_backends::peers_http::HttpPeersConfig;
 //!
 //! # fn main() -> Result<(), odoo_ha_core::error::Error> {
 //! let secret = Secret::from_file("/etc/odoo-ha/members.secret");
@@ -58,7 +59,6 @@ mod error;
 mod hall;
 mod peers;
 mod proof;
-mod secret;
 mod server;
 mod target;
 mod wire;
@@ -66,5 +66,4 @@ mod wire;
 pub use self::config::HttpPeersConfig;
 pub use self::hall::{ANSWER_PATIENCE, MOST_CONNECTIONS, MOST_QUESTIONS, READ_PATIENCE};
 pub use self::peers::HttpPeers;
-pub use self::secret::Secret;
 pub use self::wire::{MOST_BODY_BYTES, MOST_REFUSAL_BYTES};

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use odoo_ha_backends::Secret;
 use odoo_ha_backends::memory::MemoryPeers;
-use odoo_ha_backends::peers_http::{HttpPeersConfig, Secret};
+use odoo_ha_backends::peers_http::HttpPeersConfig;
 use odoo_ha_core::conformance::{self, PeersBench, PeersPair};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::failsafe::{Question, Reply};

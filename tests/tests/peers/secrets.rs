@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use odoo_ha_backends::peers_http::{HttpPeers, HttpPeersConfig, Secret};
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::peers_http::{HttpPeers, HttpPeersConfig};
 use odoo_ha_core::error::ErrorKind;
 use odoo_ha_core::failsafe::Reply;
 use odoo_ha_core::roles::{Asked, Peers};

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use odoo_ha_backends::peers_http::{HttpPeers, HttpPeersConfig, Secret};
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::peers_http::{HttpPeers, HttpPeersConfig};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::failsafe::{Question, Reply};
 use odoo_ha_core::roles::{Asked, Peers};

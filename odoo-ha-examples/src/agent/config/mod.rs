@@ -1,0 +1,121 @@
+//! The configuration of a node: one TOML file.
+//!
+//! What is a fact of this node and what all nodes must say alike stands together; `docs/reference/configuration.md` has every key.
+
+mod address;
+mod cluster;
+mod dcs;
+mod guard;
+mod peers;
+mod postgres;
+mod probe;
+mod secret;
+mod times;
+
+use std::path::Path;
+
+use odoo_ha_core::error::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+pub use address::{AddressSection, ListenerSection};
+pub use cluster::{Beginning, ClusterSection};
+pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
+pub use guard::GuardSection;
+pub use peers::PeersSection;
+pub use postgres::PostgresSection;
+pub use probe::{HttpProbeSection, PostgresProbeSection, ProbeSection, TcpProbeSection};
+pub use secret::SecretPlace;
+pub use times::{PolicySection, TimingSection};
+
+/// Longest file, in bytes.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// A complete node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// Who this node is.
+    pub cluster: ClusterSection,
+    /// The coordination store.
+    pub dcs: DcsSection,
+    /// This node's database.
+    pub postgres: PostgresSection,
+    /// The address that users type.
+    pub address: Option<AddressSection>,
+    /// What stops the database when the agent cannot.
+    #[serde(default)]
+    pub guard: GuardSection,
+    /// The way to the other nodes when the store is away.
+    pub peers: Option<PeersSection>,
+    /// What shows that this node serves.
+    #[serde(default)]
+    pub probes: Vec<ProbeSection>,
+    /// The times of the cluster.
+    #[serde(default)]
+    pub timing: TimingSection,
+    /// What the cluster strives for.
+    #[serde(default)]
+    pub policy: PolicySection,
+}
+
+impl AgentConfig {
+    /// Reads and checks a file. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, with the line where TOML has one.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        use std::io::Read;
+        let wrong = |why: &str| Error::new(ErrorKind::Misconfigured, format!("{} {why}", file.display()));
+        let mut text = String::new();
+        std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text)).map_err(
+            |error| wrong("cannot be read").hint("name the node's TOML file with --config").caused_by(error),
+        )?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(wrong("is longer than 1 MiB").hint("it is another file than you think"));
+        }
+        let config: Self =
+            toml::from_str(&text).map_err(|error| wrong(&format!("is not a node's configuration:\n{error}")))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the parts can work, as far as that shows without the other nodes, the store and the database.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, with the section.
+    pub fn check(&self) -> Result<(), Error> {
+        let timing = self.timing.timing();
+        timing.check()?;
+        self.dcs.build(self.cluster.name.clone())?;
+        if let Some(AddressSection::Listener(section)) = &self.address {
+            section.config(self.postgres.endpoint().to_string()).check()?;
+        }
+        if let Some(guard) = self.guard.config(&self.postgres.data_dir, timing.stop_budget) {
+            guard.check()?;
+        }
+        if let Some(peers) = &self.peers {
+            peers.build()?;
+        }
+        for (number, probe) in self.probes.iter().enumerate() {
+            probe.build(number)?;
+        }
+        Ok(())
+    }
+
+    /// The file as if every default stood in it. It holds no secret, as the file holds none.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` when a value has no form in TOML.
+    pub fn effective(&self) -> Result<String, Error> {
+        let full = Self { timing: self.timing.effective(), ..self.clone() };
+        toml::to_string(&full)
+            .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
+    }
+}
+
+fn wrong(section: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Misconfigured, format!("[{section}]: {why}")).hint("see docs/reference/configuration.md")
+}

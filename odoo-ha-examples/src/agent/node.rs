@@ -1,0 +1,39 @@
+//! A node, put together as its file says.
+
+use std::sync::Arc;
+
+use odoo_ha_core::driver::HaNode;
+use odoo_ha_core::error::Error;
+
+use super::config::{AddressSection, AgentConfig};
+
+/// Puts the node together. Takes the data directory and the memory of this node for this process.
+pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
+    let AgentConfig { cluster, dcs, postgres, address, guard, peers, probes, timing, policy } = config;
+    let timing = timing.timing();
+    let mut builder = HaNode::builder()
+        .cluster(cluster.name.clone())
+        .member(cluster.member.clone())
+        .founders(cluster.founders.iter().cloned())
+        .bootstrap(cluster.bootstrap.into())
+        .tags(cluster.tags())
+        .state_dir(&cluster.state_dir)
+        .endpoint(postgres.endpoint())
+        .dcs(dcs.build(cluster.name.clone())?)
+        .database(Arc::new(postgres.config(cluster.member.clone()).build()?))
+        .timing(timing)
+        .policy(policy.policy());
+    if let Some(AddressSection::Listener(section)) = address {
+        builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
+    }
+    if let Some(guard) = guard.config(&postgres.data_dir, timing.stop_budget) {
+        builder = builder.watchdog(Arc::new(guard.build()?));
+    }
+    if let Some(peers) = peers {
+        builder = builder.peers(peers.build()?);
+    }
+    for (number, probe) in probes.iter().enumerate() {
+        builder = builder.probe(probe.build(number)?, probe.settings());
+    }
+    builder.build()
+}

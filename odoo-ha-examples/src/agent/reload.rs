@@ -1,0 +1,35 @@
+//! What a changed file changes in a node that runs.
+
+use odoo_ha_core::driver::HaHandle;
+use odoo_ha_core::error::Error;
+
+use super::config::AgentConfig;
+
+/// The keys that are taken over at once; everything else waits for the agent's next start.
+pub(crate) const AT_ONCE: &str = "timing and policy";
+
+/// Takes over what can be while it runs. Returns the sections that wait for a restart.
+pub(crate) async fn apply(
+    node: &HaHandle,
+    now: &mut AgentConfig,
+    new: AgentConfig,
+) -> Result<Vec<&'static str>, Error> {
+    if now.timing != new.timing {
+        node.set_timing(new.timing.timing()).await?;
+        now.timing = new.timing;
+    }
+    if now.policy != new.policy {
+        node.set_policy(new.policy.policy()).await?;
+        now.policy = new.policy;
+    }
+    let sections = [
+        ("cluster", now.cluster != new.cluster),
+        ("dcs", now.dcs != new.dcs),
+        ("postgres", now.postgres != new.postgres),
+        ("address", now.address != new.address),
+        ("guard", now.guard != new.guard),
+        ("peers", now.peers != new.peers),
+        ("probes", now.probes != new.probes),
+    ];
+    Ok(sections.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect())
+}

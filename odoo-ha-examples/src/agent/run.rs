@@ -1,0 +1,82 @@
+//! A node's life: from its start to its last words.
+
+use std::path::Path;
+use std::time::Duration;
+
+use odoo_ha_core::driver::{HaHandle, HaNode};
+use odoo_ha_core::error::{Error, ErrorKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::config::AgentConfig;
+use super::reload;
+use super::supervisor::Supervisor;
+
+/// Added to the time of a switchover: the rest of leaving in good order.
+const LEAVING: Duration = Duration::from_secs(30);
+
+/// Runs the node until it has left. SIGTERM and SIGINT hand leadership over, if somebody can take it, stop the database and end; SIGHUP
+/// reads the file again.
+pub(crate) async fn run(file: &Path, mut config: AgentConfig, node: HaNode) -> Result<(), Error> {
+    let [mut term, mut interrupt, mut hang_up] =
+        [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?];
+    let node = node.spawn()?;
+    let mut supervisor = Supervisor::find();
+    let mut changes = node.status_changes();
+    supervisor.ready();
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            status = changes.next() => match status {
+                Some(status) => supervisor.status(&status),
+                None => return Ok(()),
+            },
+            _ = term.recv(), if !leaving => leaving = leave(&node, &config, &supervisor),
+            _ = interrupt.recv(), if !leaving => leaving = leave(&node, &config, &supervisor),
+            _ = hang_up.recv(), if !leaving => {
+                supervisor.reloading();
+                read_again(&node, file, &mut config).await;
+                supervisor.ready();
+            }
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Error> {
+    signal(kind).map_err(|error| Error::new(ErrorKind::Unavailable, "signals cannot be heard").caused_by(error))
+}
+
+async fn read_again(node: &HaHandle, file: &Path, config: &mut AgentConfig) {
+    let applied = match AgentConfig::read(file) {
+        Ok(new) => reload::apply(node, config, new).await,
+        Err(error) => Err(error),
+    };
+    match applied {
+        Ok(waiting) if waiting.is_empty() => tracing::info!("the configuration is read again"),
+        Ok(waiting) => {
+            let waiting = waiting.join(", ");
+            tracing::warn!(
+                "the configuration is read again; changes of {waiting} wait for a restart of the agent (at once: {})",
+                reload::AT_ONCE
+            );
+        }
+        Err(error) => tracing::error!("the configuration stays as it was: {}", error.chain()),
+    }
+}
+
+/// Begins to leave; the end of the status changes tells when it has left.
+fn leave(node: &HaHandle, config: &AgentConfig, supervisor: &Supervisor) -> bool {
+    let limit = config.timing.timing().switchover_timeout + LEAVING;
+    supervisor.stopping(limit);
+    let node = node.clone();
+    tokio::spawn(async move {
+        match tokio::time::timeout(limit, node.shutdown(true)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("{}", error.chain()),
+            Err(_) => {
+                tracing::error!("the node could not be left in good order within {limit:?}");
+                node.kill();
+            }
+        }
+    });
+    true
+}

@@ -1,0 +1,9 @@
+//! `odoo-ha-agent`, as a program of the tests: cargo hands them the path of their own programs only.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The guard is this program, started a second time; this comes before anything else.
+    odoo_ha_backends::guard::run_if_guard();
+    odoo_ha_examples::agent::main()
+}

@@ -1,0 +1,83 @@
+//! The file: what is refused, and what `--check` shows.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The small file of the documentation, with this at its end.
+fn file(directory: &TempDir, more: &str) -> PathBuf {
+    let reference = include_str!("../../../docs/reference/configuration.md");
+    let example = reference.split("```").nth(1).and_then(|block| block.strip_prefix("toml\n")).unwrap();
+    let path = directory.path().join("node.toml");
+    std::fs::write(&path, format!("{example}\n{more}")).unwrap();
+    path
+}
+
+fn check(more: &str) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Command::new(env!("CARGO_BIN_EXE_ha_agent"))
+        .args(["--check", "--config"])
+        .arg(file(&directory, more))
+        .env("ODOO_HA_TEST_WORD", "hush, hush, hush")
+        .output();
+    program.unwrap()
+}
+
+#[test]
+fn check_shows_every_default_and_no_secret() {
+    let peers = "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_TEST_WORD\" }\n";
+    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n"));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "ttl = \"2s\"",
+        "renew_interval = \"400ms\"",
+        "port = 5432",
+        "sync_mode = \"synchronous\"",
+        "ODOO_HA_TEST_WORD",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("hush"), "{shown}");
+    // It is a configuration itself, with the same meaning.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node.toml");
+    std::fs::write(&path, &shown).unwrap();
+    let again = Command::new(env!("CARGO_BIN_EXE_ha_agent"))
+        .args(["--check", "--config"])
+        .arg(&path)
+        .env("ODOO_HA_TEST_WORD", "hush, hush, hush")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), shown);
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_place() {
+    let cases = [
+        ("[timing]\nttl = \"0.2s\"\n", "ttl"),
+        ("[timing]\nttl = \"200ms\"\n", "not between 1s and 300s"),
+        ("[timing]\ntll = \"5s\"\n", "unknown field `tll`"),
+        ("[tming]\nttl = \"5s\"\n", "unknown field `tming`"),
+        ("[policy]\nsync_mode = \"sometimes\"\n", "sometimes"),
+        ("[[probes]]\n", "exactly one of postgres, tcp and http"),
+        ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),
+        (
+            "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
+            "ODOO_HA_NO_SUCH_WORD is not set",
+        ),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "secret"),
+        ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
+    ];
+    for (more, says) in cases {
+        let output = check(more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{more}: {said}");
+        assert!(said.contains(says), "{more}: {says:?} is not in {said}");
+    }
+    let none = Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--config", "/nowhere/node.toml"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("/nowhere/node.toml cannot be read"));
+    assert_eq!(none.status.code(), Some(2));
+}
