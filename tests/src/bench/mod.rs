@@ -65,9 +65,8 @@ async fn unless_interrupted(measurement: Measurement) -> Fallible<bool> {
 async fn run(measurement: Measurement) -> Fallible {
     match measurement {
         Measurement::Failover(args) => failover::run(&args).await,
-        //Measurement::Rest(args) => rest::run(&args).await,
-        //Measurement::Many(args) => many::run(&args).await,
-        Measurement::Rest(_) | Measurement::Many(_) => Ok(()),
+        Measurement::Rest(args) => rest::run(&args).await,
+        Measurement::Many(args) => many::run(&args).await,
         Measurement::Node(args) => node::run(&args).await,
         Measurement::Lease(args) => lease::run(&args).await,
         Measurement::Session(args) => session::run(&args).await,
