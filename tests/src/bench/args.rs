@@ -112,6 +112,9 @@ pub(super) struct NodeArgs {
     /// Synchronous mode, and the leader is suspected as early as may be
     #[arg(long)]
     pub(super) synchronous: bool,
+    /// How long a watch of etcd may be silent, where it is not the default
+    #[arg(long, value_parser = time)]
+    pub(super) silence: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

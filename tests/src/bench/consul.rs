@@ -54,6 +54,8 @@ impl Consul {
                 "log_level": "warn",
                 "disable_update_check": true,
                 "connect": {"enabled": false},
+                // A server that is dead for half a minute would be removed, and be no voter for a while when it comes back.
+                "autopilot": {"cleanup_dead_servers": false},
                 // Every contender of the benchmark comes from one address.
                 "limits": {"http_max_conns_per_client": 1000},
             });
@@ -81,11 +83,12 @@ impl Consul {
         self.servers[number].http
     }
 
-    /// Waits until every server answers a consistent read.
+    /// Waits until every server answers a consistent read, and the loss of as many as may be would be survived.
     pub(super) async fn serves(&self) -> Fallible {
         let limit = tokio::time::Instant::now() + READY;
+        let tolerance = (self.servers.len() as u64 - 1) / 2;
         for server in &self.servers {
-            while !matches!(get(server, "/v1/kv/?keys&consistent").await, Some((200 | 404, _))) {
+            while !is_ready(server, tolerance).await {
                 if tokio::time::Instant::now() > limit {
                     return Err(format!("Consul does not serve within {READY:?}: {}", server.process.log()).into());
                 }
@@ -102,6 +105,13 @@ impl Consul {
         let place = leader.and_then(|leader| self.servers.iter().position(|server| server.rpc == leader));
         place.ok_or_else(|| "no server of Consul leads".into())
     }
+}
+
+async fn is_ready(server: &Server, tolerance: u64) -> bool {
+    let reads = matches!(get(server, "/v1/kv/?keys&consistent").await, Some((200 | 404, _)));
+    let health = get(server, "/v1/operator/autopilot/health").await;
+    let survived = health.and_then(|(_, health)| health.get("FailureTolerance")?.as_u64());
+    reads && survived.is_some_and(|survived| survived >= tolerance)
 }
 
 /// Status and content; `None` when there is no answer in a second.

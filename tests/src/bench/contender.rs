@@ -124,10 +124,6 @@ impl Contender {
         Ok(())
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(super) fn leads(&self) -> bool {
         lock(&self.said).leads
     }

@@ -53,7 +53,8 @@ impl Drop for Counter {
 async fn pass(client: TcpStream, target: SocketAddr, count: Arc<AtomicU64>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
     let forth = async {
         let (mut buffer, mut kept) = (vec![0; 64 * 1024], Vec::new());
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {

@@ -138,6 +138,7 @@ impl Contest {
                 directory: at,
                 ttl: args.ttl,
                 synchronous: what == "synchronous",
+                silence: None,
             });
             contest.contenders.push(Contender::start(name.to_owned(), arguments, at)?);
             contest.databases.push(SharedDatabase::new(at, MemberId::new(name)?));
@@ -237,6 +238,8 @@ pub(super) struct Member<'a> {
     pub(super) directory: &'a Path,
     pub(super) ttl: Duration,
     pub(super) synchronous: bool,
+    /// Of a watch, where it is not the default.
+    pub(super) silence: Option<Duration>,
 }
 
 /// The command line of one member.
@@ -253,6 +256,7 @@ pub(super) fn node_arguments(member: &Member<'_>) -> Vec<String> {
         format!("--ttl={}ms", member.ttl.as_millis()),
     ];
     arguments.extend(member.synchronous.then(|| "--synchronous".to_owned()));
+    arguments.extend(member.silence.map(|silence| format!("--silence={}ms", silence.as_millis())));
     arguments
 }
 

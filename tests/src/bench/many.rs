@@ -237,7 +237,15 @@ fn print(args: &ManyArgs, rows: &[Row]) {
     println!("{} clusters on one etcd, ttl {:?}, {:.0} s", args.clusters, args.ttl, rows[0].time.as_secs_f64());
     println!();
     let heading = [
-        "who writes", "writes/s", "p50", "p99", "max", "failed", "leaderships lost", "etcd, of a core", "own, of a core",
+        "who writes",
+        "writes/s",
+        "p50",
+        "p99",
+        "max",
+        "failed",
+        "leaderships lost",
+        "etcd, of a core",
+        "own, of a core",
     ];
     let mut table = vec![heading.map(str::to_owned).to_vec()];
     let share = |used: Duration, row: &Row| format!("{:.0} %", 100.0 * used.as_secs_f64() / row.time.as_secs_f64());

@@ -24,7 +24,11 @@ pub(super) async fn run(args: &NodeArgs) -> Fallible {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let (cluster, member) = (ClusterId::new(&*args.cluster)?, MemberId::new(&*args.member)?);
     let dcs: Arc<dyn Dcs> = match args.store {
-        Which::Etcd | Which::Both => Arc::new(EtcdConfig::new(cluster.clone(), &args.endpoints).build()?),
+        Which::Etcd | Which::Both => {
+            let mut config = EtcdConfig::new(cluster.clone(), &args.endpoints);
+            config.silence = args.silence.unwrap_or(config.silence);
+            Arc::new(config.build()?)
+        }
         Which::Consul => Arc::new(ConsulConfig::new(args.endpoints.clone(), cluster.clone()).build()?),
     };
     let (timing, policy) = settings(args);

@@ -48,7 +48,8 @@ impl Programs {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let on_path = || std::env::split_paths(&path).map(|place| place.join("patroni")).find(|file| file.is_file());
         let patroni = patroni.map(Path::to_owned).or_else(on_path);
-        let patroni = patroni.filter(|file| file.is_file()).ok_or("there is no program `patroni`: name it with --patroni")?;
+        let patroni =
+            patroni.filter(|file| file.is_file()).ok_or("there is no program `patroni`: name it with --patroni")?;
         let versions = std::fs::read_dir("/usr/lib/postgresql").map_err(|_| "there is no PostgreSQL")?;
         let bins = versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").is_file());
         let postgres = bins.max().ok_or("there is no PostgreSQL")?;

@@ -30,13 +30,35 @@ const CALM: Duration = Duration::from_secs(5);
 const FASTEST: Settings = Settings { ttl: 20, loop_wait: 1, retry_timeout: 3 };
 const DEFAULTS: Settings = Settings { ttl: 30, loop_wait: 10, retry_timeout: 10 };
 
+/// What is measured of ours.
+#[derive(Debug)]
+struct Setting {
+    what: &'static str,
+    store: Which,
+    ttl: Duration,
+    silence: Option<Duration>,
+}
+
+const SETTINGS: [Setting; 5] = [
+    Setting { what: "ours, ttl 5 s", store: Which::Etcd, ttl: Duration::from_secs(5), silence: None },
+    Setting {
+        what: "ours, ttl 5 s, silence 2 s",
+        store: Which::Etcd,
+        ttl: Duration::from_secs(5),
+        silence: Some(Duration::from_secs(2)),
+    },
+    Setting { what: "ours, ttl 1 s", store: Which::Etcd, ttl: Duration::from_secs(1), silence: None },
+    Setting { what: "ours, ttl 5 s", store: Which::Consul, ttl: Duration::from_secs(5), silence: None },
+    Setting { what: "ours, ttl 1 s", store: Which::Consul, ttl: Duration::from_secs(1), silence: None },
+];
+
 /// Requests a minute of Patroni 4.1.5 at its fastest, as they were counted once; printed where it is not installed.
 const QUOTED: f64 = 125.0;
 
 pub(super) async fn run(args: &RestArgs) -> Fallible {
     let mut beds = vec![Bed::idle(Which::Etcd).await?, Bed::idle(Which::Consul).await?];
-    for (store, ttl) in [(Which::Etcd, 5), (Which::Etcd, 1), (Which::Consul, 5), (Which::Consul, 1)] {
-        beds.push(Bed::of_ours(store, Duration::from_secs(ttl)).await?);
+    for setting in &SETTINGS {
+        beds.push(Bed::of_ours(setting).await?);
     }
     match Programs::find(args.patroni.as_deref()) {
         Ok(programs) => {
@@ -151,7 +173,8 @@ impl Bed {
         })
     }
 
-    async fn of_ours(store: Which, ttl: Duration) -> Fallible<Self> {
+    async fn of_ours(setting: &Setting) -> Fallible<Self> {
+        let Setting { what, store, ttl, silence } = *setting;
         let server = Server::start(store).await?;
         let directory = tempfile::Builder::new().prefix("odoo-ha-bench-").tempdir()?;
         let members = ["node_a", "node_b"];
@@ -166,6 +189,7 @@ impl Bed {
                 directory: directory.path(),
                 ttl,
                 synchronous: true,
+                silence,
             });
             nodes.push(Contender::start(member.to_owned(), arguments, directory.path())?);
         }
@@ -177,7 +201,6 @@ impl Bed {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        let what = if ttl == Duration::from_secs(1) { "ours, ttl 1 s" } else { "ours, ttl 5 s" };
         Ok(Self { what, store, nodes, patroni: None, server, _directory: directory })
     }
 
@@ -239,8 +262,16 @@ impl Row {
 fn print(args: &RestArgs, rows: &[Row]) {
     println!("Two members at rest, {:?}; every figure is a minute's", args.time);
     println!();
-    let heading =
-        ["who is at rest", "store", "requests", "of which", "store's processor", "more than idle", "processor a node", "memory a node"];
+    let heading = [
+        "who is at rest",
+        "store",
+        "requests",
+        "of which",
+        "store's processor",
+        "more than idle",
+        "processor a node",
+        "memory a node",
+    ];
     let mut table = vec![heading.map(str::to_owned).to_vec()];
     let idle = |store: Which| rows.iter().find(|row| row.store == store).map_or(0.0, |row| row.store_seconds);
     for row in rows {
@@ -250,7 +281,7 @@ fn print(args: &RestArgs, rows: &[Row]) {
             format!("{:.0}", row.requests),
             row.kinds.clone(),
             format!("{:.2} s", row.store_seconds),
-            format!("{:.2} s", row.store_seconds - idle(row.store)),
+            format!("{:.2} s", (row.store_seconds - idle(row.store)).max(0.0)),
             format!("{:.2} s", row.agent_seconds),
             format!("{} MiB", row.agent_mib),
         ]);
@@ -259,7 +290,7 @@ fn print(args: &RestArgs, rows: &[Row]) {
     let find = |what: &str| rows.iter().find(|row| row.what == what && row.store == Which::Etcd);
     let fastest = find("Patroni, fastest");
     let (requests, how) = fastest.map_or((QUOTED, "quoted, not measured"), |row| (row.requests, "same run"));
-    for what in ["ours, ttl 5 s", "ours, ttl 1 s"] {
+    for Setting { what, .. } in SETTINGS.iter().filter(|setting| setting.store == Which::Etcd) {
         let Some(ours) = find(what) else { continue };
         println!("requests, {what} by Patroni's fastest ({requests:.0}, {how}): {}", ratio(ours.requests, requests));
         if let Some(peer) = fastest {

@@ -29,8 +29,7 @@ const SHORTEST_TTL: Duration = Duration::from_secs(10);
 pub(super) async fn run(args: &NativeArgs) -> Fallible {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let ttl = args.ttl.max(SHORTEST_TTL);
-    let mut contender =
-        Contender { args, client, ttl, session: None, renewed: Instant::now(), leads: false };
+    let mut contender = Contender { args, client, ttl, session: None, renewed: Instant::now(), leads: false };
     for endpoint in args.endpoints.iter().cycle() {
         if let Err(error) = contender.at(endpoint).await {
             eprintln!("{endpoint}: {error}");

@@ -63,8 +63,6 @@ impl SharedDatabase {
 
     /// Changes the world in one step that no other process sees half-done, and lets everything stream.
     fn change<T>(&self, change: impl FnOnce(&mut World) -> Result<T, Error>) -> Result<T, Error> {
-        let disk = |error| Error::new(ErrorKind::Disk, "the databases of the benchmark").caused_by(error);
-        let broken = |error| Error::new(ErrorKind::Malformed, "the databases of the benchmark").caused_by(error);
         // Released with the file, a killed process's too.
         let lock: File = OpenOptions::new()
             .create(true)
@@ -73,18 +71,26 @@ impl SharedDatabase {
             .open(self.directory.join("databases.lock"))
             .map_err(disk)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| disk(error.into()))?;
-        let path = self.directory.join("databases.json");
-        let mut world: World = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(broken)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => World::new(),
-            Err(error) => return Err(disk(error)),
-        };
+        let mut world = self.look()?;
         let output = change(&mut world)?;
         settle(&mut world);
         let beside = self.directory.join("databases.new");
         std::fs::write(&beside, serde_json::to_vec(&world).map_err(broken)?).map_err(disk)?;
-        std::fs::rename(&beside, &path).map_err(disk)?;
+        std::fs::rename(&beside, self.file()).map_err(disk)?;
         Ok(output)
+    }
+
+    /// All databases as they are now.
+    fn look(&self) -> Result<World, Error> {
+        match std::fs::read(self.file()) {
+            Ok(text) => serde_json::from_slice(&text).map_err(broken),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(World::new()),
+            Err(error) => Err(disk(error)),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join("databases.json")
     }
 
     /// Changes this member's data.
@@ -102,6 +108,14 @@ impl SharedDatabase {
         }
         Err(Error::new(ErrorKind::Fenced, format!("the data of {} are of term {}", self.member, data.term)))
     }
+}
+
+fn disk(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Disk, "the databases of the benchmark").caused_by(error)
+}
+
+fn broken(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Malformed, "the databases of the benchmark").caused_by(error)
 }
 
 impl Data {
@@ -149,7 +163,7 @@ impl ReplicationManager for SharedDatabase {
     }
 
     async fn status(&self, _timeout: Duration) -> Result<DatabaseStatus, Error> {
-        let world = self.change(|world| Ok(world.clone()))?;
+        let world = self.look()?;
         let Some(data) = world.get(&self.member) else { return Ok(DatabaseStatus::absent()) };
         let mut status = DatabaseStatus::absent();
         status.state = match (data.running, data.standby, data.clean) {
@@ -174,7 +188,7 @@ impl ReplicationManager for SharedDatabase {
     }
 
     async fn exited(&self) {
-        let runs = || self.change(|world| Ok(world.get(&self.member).is_some_and(|data| data.running)));
+        let runs = || self.look().map(|world| world.get(&self.member).is_some_and(|data| data.running));
         while runs().unwrap_or(true) {
             tokio::time::sleep(LOOK).await;
         }
@@ -239,7 +253,8 @@ impl ReplicationManager for SharedDatabase {
     async fn follow(&self, order: &FollowOrder, _timeout: Duration) -> Result<Followed, Error> {
         self.change(|world| {
             let upstream = world.get(&order.upstream.member).filter(|data| data.running).cloned();
-            let upstream = upstream.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the upstream does not answer"))?;
+            let upstream =
+                upstream.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the upstream does not answer"))?;
             let own = world.get(&self.member);
             if let Some(data) = own {
                 self.not_older(order.term, data)?;
