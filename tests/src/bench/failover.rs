@@ -7,8 +7,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use etcd_client::Client;
 use odoo_ha_core::member::MemberId;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::args::{Case, FailoverArgs, Which};
@@ -49,6 +51,7 @@ async fn measure(args: &FailoverArgs, store: Which) -> Fallible {
     let servers = Servers::start(store).await?;
     let directory = tempfile::Builder::new().prefix("odoo-ha-bench-").tempdir()?;
     let mut contests = Contest::all(args, store, &servers, &directory)?;
+    let mut without_writes = Vec::new();
     for (case, more) in LIMITS.into_iter().filter(|(case, _)| args.case == *case || args.case == Case::Both) {
         for round in 1..=args.rounds {
             for contest in &mut contests {
@@ -57,11 +60,13 @@ async fn measure(args: &FailoverArgs, store: Which) -> Fallible {
             // The moment is not to follow from the renewals.
             let interval = args.ttl.as_nanos() / 5;
             sleep(Duration::from_nanos(u64::try_from(clock::now().as_nanos() % interval)?)).await;
-            kill_and_wait(&mut contests, &servers, case).await?;
-            let times = contests.iter().filter_map(|contest| contest.moves.last().map(|moved| seconds(moved.time)));
-            eprintln!("{} {}: round {round}: {}", servers.name(), in_words(case), times.collect::<Vec<_>>().join(", "));
+            let outage = kill_and_wait(&mut contests, &servers, case).await?;
+            let times = contests.iter().filter_map(|contest| contest.moves.last().map(|moved| moved.time));
+            let times: Vec<_> = times.chain(outage).map(seconds).collect();
+            eprintln!("{} {}: round {round}: {}", servers.name(), in_words(case), times.join(", "));
+            without_writes.extend(outage);
         }
-        print(args, &servers, case, args.ttl + more, &contests);
+        print(args, &servers, case, args.ttl + more, &contests, std::mem::take(&mut without_writes));
         contests.iter_mut().for_each(|contest| contest.moves.clear());
     }
     Ok(())
@@ -74,19 +79,34 @@ const fn in_words(case: Case) -> &'static str {
     }
 }
 
-/// One round.
-async fn kill_and_wait(contests: &mut [Contest], servers: &Servers, case: Case) -> Fallible {
+/// One round; gives how long the store took no write, where it lost its leader.
+async fn kill_and_wait(contests: &mut [Contest], servers: &Servers, case: Case) -> Fallible<Option<Duration>> {
     let store_leader = if case == Case::Leader { Some(servers.leader().await?) } else { None };
     let mut killed = Vec::new();
     for contest in contests.iter_mut() {
         killed.push(contest.kill_leader()?);
     }
-    if let Some(leader) = store_leader {
+    let outage = store_leader.map(|leader| {
+        let begun = std::time::Instant::now();
         servers.kill(leader);
-    }
+        let others = servers.endpoints().into_iter().enumerate().filter(|(number, _)| *number != leader);
+        let others: Vec<_> = others.map(|(_, endpoint)| endpoint).collect();
+        let is_etcd = matches!(servers, Servers::Etcd(_));
+        // Beside the contests, which it waits for nothing of.
+        tokio::spawn(async move {
+            while !takes_a_write(is_etcd, &others).await {
+                sleep(STEP).await;
+            }
+            begun.elapsed()
+        })
+    });
     for (contest, (victim, at)) in contests.iter_mut().zip(&killed) {
         contest.has_moved(*victim, *at).await?;
     }
+    let outage = match outage {
+        Some(outage) => Some(outage.await?),
+        None => None,
+    };
     if let Some(leader) = store_leader {
         servers.restart(leader);
         servers.serves().await?;
@@ -95,7 +115,34 @@ async fn kill_and_wait(contests: &mut [Contest], servers: &Servers, case: Case) 
         contest.contenders[*victim].ended().await?;
         contest.contenders[*victim].restart()?;
     }
-    Ok(())
+    Ok(outage)
+}
+
+/// Whether any of these members of the store does a plain write within half a second.
+async fn takes_a_write(is_etcd: bool, endpoints: &[String]) -> bool {
+    let patience = Duration::from_millis(500);
+    let mut tries = JoinSet::new();
+    for endpoint in endpoints.iter().cloned() {
+        tries.spawn(async move {
+            if is_etcd {
+                let mut client = Client::connect([endpoint], None).await.ok()?;
+                client.put("bench/probe", "", None).await.ok().map(|_| ())
+            } else {
+                let client = reqwest::Client::builder().no_proxy().build().ok()?;
+                let answer = client.put(format!("{endpoint}/v1/kv/bench/probe")).send().await.ok()?;
+                answer.status().is_success().then_some(())
+            }
+        });
+    }
+    let first = async {
+        while let Some(ended) = tries.join_next().await {
+            if let Ok(Some(())) = ended {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(patience, first).await.unwrap_or(false)
 }
 
 /// One leadership that was taken over.
@@ -317,7 +364,14 @@ impl Servers {
     }
 }
 
-fn print(args: &FailoverArgs, servers: &Servers, case: Case, limit: Duration, contests: &[Contest]) {
+fn print(
+    args: &FailoverArgs,
+    servers: &Servers,
+    case: Case,
+    limit: Duration,
+    contests: &[Contest],
+    without_writes: Vec<Duration>,
+) {
     println!(
         "Leader killed, {} {}, ttl {:?}, {} rounds; limit {}",
         servers.name(),
@@ -345,6 +399,14 @@ fn print(args: &FailoverArgs, servers: &Servers, case: Case, limit: Duration, co
             format!("{within} of {}", figures.count()),
             ratio(figures.median().as_secs_f64(), native.median().as_secs_f64()),
         ]);
+    }
+    if !without_writes.is_empty() {
+        let figures = Figures::of(without_writes);
+        let times = [figures.min(), figures.median(), figures.quantile(0.95), figures.max()];
+        let mut row = vec!["(the store takes a write again)".to_owned()];
+        row.extend(times.map(seconds));
+        row.extend(["-", "-"].map(str::to_owned));
+        rows.push(row);
     }
     print_table(&rows);
     let mut heading = vec!["since the kill, median (max)".to_owned()];
