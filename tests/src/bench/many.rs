@@ -1,10 +1,12 @@
 //! Many clusters on one etcd, all of their leaders in one process: whether their renewals come in time.
 //!
-//! Each cluster is one member with a database in memory, and all members share their threads. Beside it, in the same run and on the same etcd:
-//! as many guarded writes a second of the same size by etcd's client alone, once over one connection and once over one for each cluster.
+//! Each cluster is one member with a database in memory, and all members share their threads. They begin evenly over a renewal's interval, and so
+//! renew. Beside them, on the same etcd, etcd's client alone does guarded writes of the same size: a few at the same time, from a thread of their own,
+//! then as many as the clusters did, over one connection and over one for each cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -39,18 +41,21 @@ const LONGEST_BARE: Duration = Duration::from_secs(60);
 /// Between two lines of progress.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
-/// Members begun in one go.
-const BATCH: u32 = 50;
+/// As long as a leader record.
+const BESIDE_BYTES: usize = 331;
+
+/// Between two writes of etcd's client beside the clusters.
+const BESIDE_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(args: &ManyArgs) -> Fallible {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
     let etcd = Etcd::start(1).await?;
-    let ours = clusters(args, &etcd).await?;
+    let (ours, beside) = clusters(args, &etcd).await?;
     let bare_time = args.time.min(LONGEST_BARE);
     let one = bare(args, &etcd, 1, bare_time, ours.record_bytes).await?;
     let each = bare(args, &etcd, args.clusters, bare_time, ours.record_bytes).await?;
-    print(args, &[ours, one, each]);
+    print(args, &[ours, beside, one, each]);
     Ok(())
 }
 
@@ -62,19 +67,20 @@ struct Row {
     latency: Figures,
     failed: u64,
     lost: String,
-    etcd: Duration,
-    own: Duration,
+    etcd: Option<Duration>,
+    own: Option<Duration>,
     notes: String,
     record_bytes: usize,
 }
 
-async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<Row> {
+async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<(Row, Row)> {
     let directory = tempfile::Builder::new().prefix("odoo-ha-bench-").tempdir()?;
     let (measurements, losses) = (Measurements::default(), Arc::<Losses>::default());
     let own = std::process::id();
     let before = (status(own, "VmRSS"), status(own, "Threads"), open_files(own));
     let lanes = Arc::new(Lanes::new());
     let mut nodes = Vec::new();
+    let mut ticks = interval(args.ttl / 5 / args.clusters);
     for number in 0..args.clusters {
         let (cluster, member) = (ClusterId::new(format!("cluster_{number}"))?, MemberId::new("node_a")?);
         let world = MemoryWorld::new();
@@ -90,10 +96,8 @@ async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<Row> {
             .lanes(lanes.clone())
             .member(member)
             .build()?;
+        ticks.tick().await;
         nodes.push(node.spawn()?);
-        if number % BATCH == BATCH - 1 {
-            sleep(Duration::from_millis(50)).await;
-        }
     }
     let begun = Instant::now();
     while !nodes.iter().all(leads) {
@@ -108,6 +112,7 @@ async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<Row> {
     losses.0.store(0, Ordering::Relaxed);
     measurements.take();
     let begun = Instant::now();
+    let beside = beside(etcd, begun + args.time);
     let used = (processor_time(etcd.process(0).pid()), processor_time(own));
     while begun.elapsed() < args.time {
         sleep(LINE_EVERY.min(args.time.saturating_sub(begun.elapsed()))).await;
@@ -125,15 +130,16 @@ async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<Row> {
     for node in &nodes {
         node.ended().await;
     }
+    let beside = beside.join().map_err(|_| "the thread of etcd's client ended")??;
     let per_cluster = |after: u64, before: u64| after.saturating_sub(before) / u64::from(args.clusters);
-    Ok(Row {
+    let ours = Row {
         what: format!("{} clusters", args.clusters),
         time,
         latency: Figures::of(measured.renewals),
         failed: measured.failed,
         lost: format!("{} ({changed} changed)", losses.0.load(Ordering::Relaxed)),
-        etcd: used.0,
-        own: used.1,
+        etcd: Some(used.0),
+        own: Some(used.1),
         notes: format!(
             "RSS {} MiB ({} KiB a cluster), {} threads, {} files open ({} before); besides, {} commits and {} reads",
             after.0 / 1024,
@@ -145,6 +151,33 @@ async fn clusters(args: &ManyArgs, etcd: &Etcd) -> Fallible<Row> {
             measured.reads
         ),
         record_bytes: measured.record_bytes,
+    };
+    let beside = Row {
+        what: "etcd's client alone, at the same time".into(),
+        time,
+        latency: Figures::of(beside.0),
+        failed: beside.1,
+        lost: "-".into(),
+        etcd: None,
+        own: None,
+        notes: String::new(),
+        record_bytes: 0,
+    };
+    Ok((ours, beside))
+}
+
+/// What was written, how long each write took, and how many failed.
+type Written = (Vec<Duration>, u64);
+
+/// Writes one key by etcd's client alone, on a thread of its own, for the time that the clusters are looked at.
+fn beside(etcd: &Etcd, until: Instant) -> JoinHandle<Fallible<Written>> {
+    let endpoints = etcd.endpoints();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let client = Client::connect(endpoints, None).await?;
+            Ok(write_again_and_again(client, "beside", vec![b'x'; BESIDE_BYTES], BESIDE_EVERY, until).await)
+        })
     })
 }
 
@@ -199,8 +232,8 @@ async fn bare(args: &ManyArgs, etcd: &Etcd, connections: u32, time: Duration, by
         latency: Figures::of(latency),
         failed,
         lost: "-".into(),
-        etcd: processor_time(etcd.process(0).pid()) - used.0,
-        own: processor_time(std::process::id()) - used.1,
+        etcd: Some(processor_time(etcd.process(0).pid()) - used.0),
+        own: Some(processor_time(std::process::id()) - used.1),
         notes: String::new(),
         record_bytes: bytes,
     })
@@ -213,7 +246,7 @@ async fn write_again_and_again(
     value: Vec<u8>,
     every: Duration,
     until: Instant,
-) -> (Vec<Duration>, u64) {
+) -> Written {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut times, mut failed, mut version) = (Vec::new(), 0, 0);
@@ -248,7 +281,10 @@ fn print(args: &ManyArgs, rows: &[Row]) {
         "own, of a core",
     ];
     let mut table = vec![heading.map(str::to_owned).to_vec()];
-    let share = |used: Duration, row: &Row| format!("{:.0} %", 100.0 * used.as_secs_f64() / row.time.as_secs_f64());
+    let share = |used: Option<Duration>, row: &Row| {
+        let percent = |used: Duration| format!("{:.0} %", 100.0 * used.as_secs_f64() / row.time.as_secs_f64());
+        used.map_or("-".into(), percent)
+    };
     for row in rows {
         table.push(vec![
             row.what.clone(),
