@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Every target can be run again at any time.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo simulate model mutants test gates fmt clippy features docs deny tools
+.PHONY: help setup demo simulate model mutants test gates fmt clippy features docs deny tools bench
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
@@ -13,6 +13,8 @@ SIM_ARGS ?= --profile harsh --for 5m
 MODEL_ARGS ?= --members 3 --depth 7
 # Arguments of the mutants: make mutants MUTANTS_ARGS=--list
 MUTANTS_ARGS ?=
+# Arguments of the benchmarks: make bench BENCH_ARGS=--help
+BENCH_ARGS ?= failover
 
 # Tools live beside the build, one directory a version: nothing of the user's own is replaced.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
@@ -39,6 +41,9 @@ model: ## every order of events of a small cluster within a bound; MODEL_ARGS=..
 
 mutants: ## every rule broken on purpose is caught; MUTANTS_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin mutants -- $(MUTANTS_ARGS)
+
+bench: setup ## benchmarks of the stores against their own means; BENCH_ARGS=... is handed on
+	cargo run --release --locked -p odoo-ha-tests --bin bench_stores -- $(BENCH_ARGS)
 
 gates: fmt clippy features docs deny ## everything below: what must hold besides the tests
 

@@ -15,3 +15,6 @@ pub mod model;
 #[cfg(feature = "real")]
 #[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
 pub mod stores;
+
+#[cfg(feature = "real")]
+pub mod bench;

@@ -40,7 +40,8 @@ pub struct EtcdConfig {
     /// After how long without an answer the next endpoint is tried as well. At most; a call with little time waits less. Default
     /// 250 ms, 10 ms to 5 s.
     pub attempt: Duration,
-    /// How long a watch may be silent before it asks its member for a sign of life, which gets as long again. Default 1 s, 100 ms to 60 s.
+    /// How long a watch may be silent before it asks its member for a sign of life, which gets as long again. Default 1.5 s, 100 ms to 60 s:
+    /// longer than a leader with the default `ttl` is silent, so a watch is not asked while somebody leads.
     pub silence: Duration,
 }
 
@@ -56,7 +57,7 @@ impl EtcdConfig {
             user: None,
             tls: None,
             attempt: Duration::from_millis(250),
-            silence: Duration::from_secs(1),
+            silence: Duration::from_millis(1500),
         }
     }
 

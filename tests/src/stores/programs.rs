@@ -9,11 +9,15 @@ use std::path::PathBuf;
 ///
 /// When it is not there: a test that cannot run fails, and says what to do.
 pub fn tool(directory: &str, program: &str) -> PathBuf {
+    find_tool(directory, program).unwrap_or_else(|| panic!("{directory} is not there: run .ci/setup (make setup)"))
+}
+
+/// The same; `None` when it is not there.
+pub fn find_tool(directory: &str, program: &str) -> Option<PathBuf> {
     let places = ["bin", "sbin"].map(|bin| PathBuf::from("tools").join(directory).join("usr").join(bin).join(program));
     let executable = env::current_exe().expect("it is running");
     // target/debug/deps/PROGRAM, or one deeper with a target triple.
     let targets =
         executable.ancestors().skip(1).map(PathBuf::from).chain(env::var_os("CARGO_TARGET_DIR").map(PathBuf::from));
-    let found = targets.flat_map(|target| places.clone().map(|place| target.join(place))).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{directory} is not there: run .ci/setup (make setup)"))
+    targets.flat_map(|target| places.clone().map(|place| target.join(place))).find(|path| path.is_file())
 }
