@@ -9,7 +9,7 @@ use super::{Machine, Mark};
 use crate::error::{ErrorKind, Failure};
 use crate::records::Header;
 use crate::store::{Commit, Revision, Snapshot};
-use crate::term::Nonce;
+use crate::term::{Nonce, Term};
 use crate::time::Moment;
 
 /// Longest time of one read of the store.
@@ -145,6 +145,11 @@ impl Machine {
             self.stale = None;
             self.memo_wanted.mark = mark;
             self.memo_wanted.intent = None;
+            // Terms that are forgotten will be given anew, to whomever: what this member did in the first ones says nothing of the second.
+            let before = Term(mark.term.0.saturating_sub(1));
+            for term in [&mut self.memo_wanted.led, &mut self.memo_wanted.alone] {
+                *term = if *term > mark.term { before } else { *term };
+            }
             self.bound = None;
             if let Some(reign) = &mut self.reign
                 && seen.leader.as_ref().map(|leader| leader.version) != Some(reign.version)

@@ -237,21 +237,21 @@ impl Machine {
     }
 
     pub(super) fn clock_jumped(&mut self) {
-        let limit = self.after(self.config.timing.renew_interval);
+        let set = self.config.timing;
         if let Some(reign) = &mut self.reign {
             // Leadership is unconfirmed until the store says otherwise: renew at once, and hold no longer than one
             // renewal may take (protocol rule 36).
             reign.next_renewal = self.now;
             reign.jumped_at = Some(self.now);
             let ttl = reign.leader.ttl();
-            let reserved = self.config.timing.stop_budget + self.config.timing.clock_margin;
-            reign.leave.clock_jumped(self.now, self.config.timing.renew_interval + reserved);
+            // By the times in force; those that are set now may be on their way.
+            let in_force = reign.timing;
+            let reserved = in_force.stop_budget + in_force.clock_margin;
+            let kept = in_force.renew_interval.max(set.renew_interval) + reserved;
+            reign.leave.clock_jumped(self.now, kept);
             if let Some(confirmed) = reign.confirmed
-                && confirmed + ttl > limit + self.config.timing.stop_budget + self.config.timing.clock_margin
+                && confirmed + ttl > self.now + kept
             {
-                let kept = self.config.timing.renew_interval
-                    + self.config.timing.stop_budget
-                    + self.config.timing.clock_margin;
                 reign.confirmed = Some((self.now + kept).before(ttl));
             }
         }

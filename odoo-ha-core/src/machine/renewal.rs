@@ -15,6 +15,7 @@ use crate::policy::Timing;
 use crate::records::{LeaderRecord, Origin, SyncRecord, encode};
 use crate::store::{Commit, Committed, Guard, Key};
 use crate::term::Mark;
+use crate::time::Moment;
 
 impl Machine {
     pub(super) fn renew_if_due(&mut self) {
@@ -256,6 +257,10 @@ impl Machine {
                     reign.confirmed = Some(attempt.sent);
                     reign.jumped_at = None;
                 } else {
+                    // Not counted from before the jump. With another ttl, what was kept at the jump ends when it did, or as this record gives.
+                    let (before, after) = (reign.leader.ttl(), attempt.leader.ttl());
+                    let ends = |confirmed: Moment| (confirmed + before).min(attempt.sent + after);
+                    reign.confirmed = reign.confirmed.map(|confirmed| ends(confirmed).before(after));
                     reign.next_renewal = now;
                 }
                 reign.store_is_silent = false;

@@ -1,7 +1,7 @@
 //! The wall clock jumps: leadership is unconfirmed until the store says otherwise, and an NTP step is no outage (protocol rule 36).
 
-use odoo_ha_core::machine::Input;
-use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::machine::{Command, Input};
+use odoo_ha_core::policy::{SyncMode, Timing};
 
 use super::{heals, millis, seconds, whole};
 
@@ -27,4 +27,21 @@ fn without_the_store_it_holds_on_for_one_renewal_only() {
     assert!(!world.node(&leader).address, "{}", world.story());
     world.node_mut(&leader).cut_from_store = false;
     heals(&mut world);
+}
+
+/// A shorter `ttl` is on its way to the store when the clock jumps. (Found by `simulate --profile suspicious --first-seed 2000243 --seeds 1`.)
+#[test]
+fn while_a_shorter_ttl_is_being_written_it_is_no_outage_either() {
+    for seed in 0..100 {
+        let (mut world, leader, _) = whole(2, SyncMode::Synchronous, seed);
+        world.measure();
+        world.command(&leader, Command::SetTiming(Timing::with_ttl(millis(1900))));
+        let wait = millis(world.chance(1200));
+        world.run(wait);
+        world.input(&leader, Input::ClockJumped);
+        world.run(seconds(3));
+        assert_eq!(world.leader(), Some(leader), "{}", world.story());
+        assert!(world.longest_gap < millis(100), "seed {seed}: {:?}", world.longest_gap);
+        heals(&mut world);
+    }
 }

@@ -2,6 +2,7 @@
 
 use odoo_ha_core::machine::Command;
 use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::term::{Mark, Term};
 use odoo_ha_tests::sim::{Store, World};
 
 use super::{heals, millis, seconds, whole};
@@ -139,5 +140,36 @@ fn what_an_old_store_names_is_not_taken_for_its_own() {
         world.restore_store(&right);
         world.node_mut(&next).settings_take = seconds(0);
         heals(&mut world);
+    }
+}
+
+/// Terms that the store forgot are given anew. (Found by `simulate --profile forgetful --first-seed 2000516 --seeds 1`.)
+#[test]
+fn a_term_that_is_given_anew_is_not_taken_for_the_first_one() {
+    for seed in 0..10 {
+        let (mut world, first, others) = whole(2, SyncMode::Synchronous, seed);
+        for name in [&first, &others[0]] {
+            world.kill_agent(name);
+            world.kill_database(name);
+        }
+        // It led until term 5, of which the store knows nothing.
+        let memo = &mut world.node_mut(&first).memo;
+        memo.mark = Mark { term: Term(7), sequence: 100 };
+        (memo.led, memo.alone) = (Term(5), Term(5));
+        for name in [&first, &others[0]] {
+            world.start_agent(name);
+        }
+        world.run(seconds(2));
+        world.command(&first, Command::Recover);
+        world.command(&others[0], Command::Recover);
+        world.run_until("whole again", seconds(40), World::whole);
+        for _ in 0..6 {
+            let leader = world.leader().expect("one leads");
+            world.switchover(&leader, None);
+            let what = format!("seed {seed}: {leader} has handed over");
+            let handed_over = |world: &World| world.leader().is_some_and(|now| now != leader) && world.whole();
+            world.run_until(&what, seconds(20), handed_over);
+        }
+        assert_eq!(world.lost(), 0);
     }
 }
