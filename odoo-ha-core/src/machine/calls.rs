@@ -201,7 +201,8 @@ impl Machine {
     }
 
     pub(super) fn remember_if_due(&mut self) {
-        if let Some(reign) = &self.reign {
+        // A reign that is lost may be one that the store forgot, by the operator's word.
+        if let Some(reign) = self.reign.as_ref().filter(|reign| !reign.lost) {
             let mark = reign.leader.mark;
             let due = mark.term > self.memo_wanted.mark.term
                 || mark.sequence >= self.memo_wanted.mark.sequence + MARKS_BETWEEN_MEMOS;

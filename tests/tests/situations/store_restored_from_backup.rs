@@ -173,3 +173,26 @@ fn a_term_that_is_given_anew_is_not_taken_for_the_first_one() {
         assert_eq!(world.lost(), 0);
     }
 }
+
+#[test]
+fn recovered_under_a_leader_of_a_term_that_is_forgotten_it_stays_recovered() {
+    for seed in 0..10 {
+        let (mut world, first, others) = whole(2, SyncMode::Synchronous, seed);
+        let old = world.store.clone();
+        world.switchover(&first, None);
+        world.run_until("switched", seconds(5), |world| world.leader().is_some_and(|leader| leader != first));
+        world.run(seconds(3));
+        world.store.restore(&old);
+        world.refresh_everybody();
+        world.run(seconds(1));
+        world.command(&first, Command::Recover);
+        world.command(&others[0], Command::Recover);
+        world.run(seconds(1));
+        world.run_until("whole again", seconds(40), World::whole);
+        for name in [&first, &others[0]] {
+            let status = world.node(name).machine.as_ref().expect("it lives").status();
+            assert_eq!(status.refusal, None, "{}", world.story());
+        }
+        assert_eq!(world.lost(), 0);
+    }
+}
