@@ -22,8 +22,9 @@ const MOST_EVENTS: usize = 16;
 /// Time for going on at another member when a stream ends, long enough for etcd to elect a leader; then the watch is over.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a stream may end without having shown anything before the watch is over.
-const MOST_RESUMES: u32 = 3;
+/// How often a stream may end without having shown anything before the watch is over. A member that is cut off may begin streams and then say nothing, so each
+/// costs twice the silence and the time of going on: together less than 20 s.
+const MOST_RESUMES: u32 = 2;
 
 /// Looks at the silence of a stream within the configured time. It is counted in looks, so that a runtime that was blocked, and could not
 /// have heard anything, does not take that for silence.

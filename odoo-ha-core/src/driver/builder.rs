@@ -166,7 +166,8 @@ impl HaNodeBuilder {
         self
     }
 
-    /// The threads to run on, to be shared with other nodes; by default the node makes its own.
+    /// The threads to run on, to be shared with other nodes; by default the node makes its own. A process with many nodes needs open files, too: one a node
+    /// for its state directory, and what the backends take (with `etcd` three more, so 1,000 nodes want `ulimit -n` above 4,100).
     pub fn lanes(mut self, lanes: Arc<Lanes>) -> Self {
         self.lanes = Some(lanes);
         self

@@ -42,10 +42,10 @@ struct Setting {
 const SETTINGS: [Setting; 5] = [
     Setting { what: "ours, ttl 5 s", store: Which::Etcd, ttl: Duration::from_secs(5), silence: None },
     Setting {
-        what: "ours, ttl 5 s, silence 2 s",
+        what: "ours, ttl 5 s, silence 1 s",
         store: Which::Etcd,
         ttl: Duration::from_secs(5),
-        silence: Some(Duration::from_secs(2)),
+        silence: Some(Duration::from_secs(1)),
     },
     Setting { what: "ours, ttl 1 s", store: Which::Etcd, ttl: Duration::from_secs(1), silence: None },
     Setting { what: "ours, ttl 5 s", store: Which::Consul, ttl: Duration::from_secs(5), silence: None },
