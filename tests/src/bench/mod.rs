@@ -3,7 +3,7 @@
 //!
 //! Nothing here judges a build: times depend on the machine. `docs/benchmarks.md` says how to run it and what came out.
 //!
-//! Where to go next: [`failover`], [`rest`] and [`many`] are the measurements · `etcd.rs` and `consul.rs` start the stores ·
+//! Where to go next: `failover.rs`, `rest.rs` and `many.rs` are the measurements · `etcd.rs` and `consul.rs` start the stores ·
 //! `contender.rs` is a process that may lead, `node.rs` what it runs of ours, `lease.rs` and `session.rs` what it runs of the stores' own.
 
 mod args;
