@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use odoo_ha_core::policy::{SyncMode, Timing};
 
@@ -65,7 +68,7 @@ pub struct DemoArgs {
     /// Servers that run already; what is left out is this machine, and the store's usual port. Options follow after a
     /// question mark, joined by '&': ca=FILE (then TLS), cert=FILE and key=FILE; for etcd user=NAME, with its password in
     /// password-file=FILE or in the variable ETCD_PASSWORD; for Consul token-file=FILE, or the variable CONSUL_HTTP_TOKEN.
-    #[arg(long, value_name = "STORE", default_value = "sqlite")]
+    #[arg(long, value_name = "STORE", default_value = "sqlite", value_parser = StoreParser)]
     pub dcs: Store,
     /// What to do to the leader, in this order
     #[arg(
@@ -130,6 +133,21 @@ impl Sync {
     }
 }
 
+/// Does not repeat what it refuses, as clap does: there may be a password in it.
+#[derive(Clone)]
+struct StoreParser;
+
+impl TypedValueParser for StoreParser {
+    type Value = Store;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<Store, clap::Error> {
+        let parsed = value.to_str().ok_or_else(|| "it is no text".to_owned()).and_then(str::parse);
+        parsed.map_err(|why: String| {
+            command.clone().error(ErrorKind::ValueValidation, format!("invalid value for '--dcs <STORE>': {why}"))
+        })
+    }
+}
+
 fn parse_ttl(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text).trim();
     let seconds: f64 = number.parse().map_err(|_| "give a number of seconds, such as 5 or 1.5".to_owned())?;
@@ -179,6 +197,12 @@ mod tests {
         }
         let said = parse(&["--ttl=0.2"]).expect_err("too short").to_string();
         assert!(said.contains("not between 1s and 300s"), "{said}");
+    }
+
+    #[test]
+    fn a_password_in_a_store_s_address_is_refused_and_not_repeated() {
+        let said = parse(&["--dcs", "etcd://shop:hush@10.0.0.1"]).expect_err("refused").to_string();
+        assert!(said.contains("does not belong here") && !said.contains("hush"), "{said}");
     }
 
     #[test]

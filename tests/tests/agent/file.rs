@@ -68,14 +68,16 @@ fn what_is_wrong_is_refused_with_its_place() {
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",
         ),
-        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "secret"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 20"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];
     for (more, says) in cases {
         let output = check(more);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{more}: {said}");
-        assert!(said.contains(says), "{more}: {says:?} is not in {said}");
+        assert!(said.contains(says) && !said.contains("hush"), "{more}: {says:?} is not in {said}");
     }
     let none = Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--config", "/nowhere/node.toml"]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("/nowhere/node.toml cannot be read"));

@@ -74,8 +74,12 @@ impl AgentConfig {
         if text.len() as u64 > MOST_BYTES {
             return Err(wrong("is longer than 1 MiB").hint("it is another file than you think"));
         }
-        let config: Self =
-            toml::from_str(&text).map_err(|error| wrong(&format!("is not a node's configuration:\n{error}")))?;
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
+            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            wrong(&format!("is not a node's configuration: line {line}: {}", error.message()))
+                .hint("docs/reference/configuration.md has every key")
+        })?;
         config.check()?;
         Ok(config)
     }
