@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::action::{Action, CallId, Memo, Order};
 use super::input::Answer;
 use super::state::State;
+use super::view::View;
 use super::{Machine, Mark};
 use crate::error::{ErrorKind, Failure};
 use crate::records::Header;
@@ -131,7 +132,7 @@ impl Machine {
         }
         // A write of this member's own may have overtaken it too: the view has what that wrote, and never goes back (protocol rule 18: the
         // database would be loosened by a record that is no longer true).
-        let mut seen = super::view::View::default();
+        let mut seen = View::default();
         seen.replace(&self.config.cluster, snapshot);
         let mark = seen.leader.as_ref().map(|leader| leader.record.mark).unwrap_or_default();
         let unreadable = seen.leader.is_none() && seen.unusable().is_some();
@@ -140,6 +141,7 @@ impl Machine {
             self.view_known = true;
             return;
         }
+        let disbelieved = self.stale.is_some();
         if self.recover {
             self.recover = false;
             self.stale = None;
@@ -178,9 +180,21 @@ impl Machine {
             // A leader record that was readable and no longer is: what was known stays, and stays watched.
             seen.leader = self.view.leader.clone();
         }
-        self.view = seen;
+        let before = std::mem::replace(&mut self.view, seen);
         self.view_known = true;
+        if disbelieved && self.stale.is_none() {
+            self.believe_again(&before);
+        }
         self.look_at_leader();
+    }
+
+    /// Renewals that came while the store was not believed are not known, nor the `ttl` that they gave: silence counts from now, and as long as any
+    /// `ttl` that this member knows (protocol rules 4 and 11).
+    fn believe_again(&mut self, before: &View) {
+        let ttl = |view: &View| view.leader.as_ref().map_or(Duration::ZERO, |leader| leader.record.ttl());
+        let longest = ttl(before).max(self.config.timing.ttl);
+        let since = self.after(longest.saturating_sub(ttl(&self.view)));
+        self.watched = self.view.leader_ref().map(|version| (version, since));
     }
 
     /// Notices a new version of the leader record, from after this receipt.

@@ -89,13 +89,15 @@ impl Machine {
         true
     }
 
-    /// A new database is made only when nobody who is known has data. What a member made in a beginning that did not end, up to that term,
-    /// is nobody's.
-    fn founders_are_empty(&mut self, begun: Option<Term>) -> bool {
+    /// A new database is made only when nobody who is known has data. After a beginning that did not end: nobody but whoever began it, whose
+    /// data were made for it.
+    fn founders_are_empty(&mut self, begun: Option<&LeaderRecord>) -> bool {
         let with_data = self.view.members.iter().find(|(member, seen)| {
             let (has_data, term) = (seen.record.database.has_data(), seen.record.remembered.term);
-            let of_before =
-                begun.map_or(has_data || term > Term(0), |begun| term > begun || (has_data && term == Term(0)));
+            let of_before = match begun {
+                None => has_data || term > Term(0),
+                Some(leader) => term > leader.mark.term || (has_data && **member != leader.writer),
+            };
             **member != self.config.me && of_before
         });
         if let Some((member, _)) = with_data {
@@ -140,9 +142,7 @@ impl Machine {
                 ));
                 false
             }
-            Bootstrap::Create => {
-                (!has_data || self.memo.led > Term(0)) && self.founders_are_empty(Some(leader.mark.term))
-            }
+            Bootstrap::Create => (!has_data || self.memo.led > Term(0)) && self.founders_are_empty(Some(leader)),
             Bootstrap::Adopt => has_data,
             Bootstrap::Never => false,
         };

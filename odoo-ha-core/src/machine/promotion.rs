@@ -28,7 +28,10 @@ impl Machine {
         let Some(seen) = self.view.leader.clone() else { return };
         let fresh = seen.record.origin == Origin::Takeover && self.memo.alone != seen.record.mark.term;
         let ttl = seen.record.ttl().max(self.config.timing.ttl);
-        let mut reign = Reign::new(seen.record, seen.version, self.config.timing, None, self.now);
+        // The longer `ttl` is in force until the watchdog knows the shorter one: an earlier life of this agent may have told it the longer.
+        let mut in_force = self.config.timing;
+        in_force.ttl = ttl;
+        let mut reign = Reign::new(seen.record, seen.version, in_force, None, self.now);
         if let (true, Some(address)) =
             (fresh, self.config.address.as_ref().filter(|address| !address.is_taken_by_term()))
         {

@@ -192,9 +192,11 @@ impl Machine {
     }
 
     fn set_paused(&mut self, paused: bool) {
-        if self.reign.as_ref().is_some_and(|reign| reign.paused && !paused) && !self.watchdog_is_bounded() {
-            // Before leadership has an end again, whatever guards this node must know one (protocol rule 5). While the wish is open, it is
-            // told one whenever it is told anything.
+        let resumed = self.reign.as_ref().filter(|reign| reign.paused && !paused);
+        let ends = resumed.map(|reign| self.after(self.config.timing.ttl.min(reign.timing.ttl)));
+        if ends.is_some_and(|ends| !self.watchdog_ends_by(ends)) {
+            // Before leadership has an end again, whatever guards this node must know one, and none later (protocol rule 5). While the wish is
+            // open, it is told one whenever it is told anything.
             self.feed_watchdog();
             return;
         }

@@ -9,7 +9,7 @@ use crate::database::{DatabaseOrder, DatabaseState, StopMode};
 use crate::member::MemberId;
 use crate::time::Moment;
 
-/// A database found running as primary by an agent that cannot reach the store is left alone this long.
+/// A database found running as primary by an agent that cannot reach the store is left alone this long at most.
 const UNCONFIRMED_PRIMARY: Duration = Duration::from_secs(2);
 /// Longest time to stop the database or to change its slots; what hangs longer is tried again.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,8 @@ impl Machine {
         if !primary || leads || self.running.is_some() || self.stop_again_at > self.now {
             return;
         }
-        let unconfirmed = self.now.since(self.upkeep.born) >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl);
+        let left_alone = self.left_alone();
+        let unconfirmed = self.now.since(self.upkeep.born) >= left_alone;
         let stop = match self.state {
             State::Joining => unconfirmed && !self.store_is_usable(),
             State::Following => {
@@ -57,7 +58,7 @@ impl Machine {
             State::Resuming => {
                 let waited = self.reign.as_ref().map_or(Duration::ZERO, |reign| self.now.since(reign.began));
                 let paused = self.reign.as_ref().is_some_and(|reign| reign.paused);
-                waited >= UNCONFIRMED_PRIMARY.min(self.config.timing.ttl) && !paused
+                waited >= left_alone && !paused
             }
             _ => false,
         };
@@ -65,6 +66,13 @@ impl Machine {
             self.trouble("the database runs as primary but this member does not lead: it is stopped");
             self.order(DatabaseOrder::Stop(StopMode::AtOnce { fast_for_ms: 0 }), TIMEOUT);
         }
+    }
+
+    /// How long a primary is left alone whose leadership is not confirmed. Whoever led it before may have renewed just before this agent was started, no
+    /// later: it has stopped before others may take over from that.
+    fn left_alone(&self) -> Duration {
+        let timing = &self.config.timing;
+        UNCONFIRMED_PRIMARY.min(timing.ttl.saturating_sub(timing.stop_budget + timing.clock_margin))
     }
 
     /// Keeps a slot for every other member, so that what they need is still there when they come back.

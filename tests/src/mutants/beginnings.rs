@@ -64,6 +64,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "beginnings", seeds: 40, by: &["new_databases_are_first"] },
     },
     Mutant {
+        name: "new_database_beside_data_that_came_late",
+        rules: &[38],
+        breaks: "who begins again after a beginner died does not ask who has reported data meanwhile",
+        edits: &[edit(
+            FOLLOWING,
+            ["term > leader.mark.term || ", "(has_data && **member != leader.writer)", ","],
+            "(false && has_data)",
+        )],
+        caught: Catch::Situation("bootstrap_first_wins::no_database_is_made_beside_data_that_came_late"),
+    },
+    Mutant {
         name: "another_database_is_accepted",
         rules: &[38],
         breaks: "data of another system identifier take part in the cluster",

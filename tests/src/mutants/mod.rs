@@ -78,7 +78,19 @@ impl Mutant {
 
 /// The list as a table of Markdown.
 pub fn table() -> String {
-    let mut table = String::from("| mutant | rule | what it does wrong | caught by |\n|---|---|---|---|\n");
+    let (mut by_seeds, mut by_situation, mut by_core) = (0, 0, 0);
+    for mutant in all() {
+        match mutant.caught {
+            Catch::Seeds { .. } => by_seeds += 1,
+            Catch::Situation(_) => by_situation += 1,
+            Catch::Core(_) => by_core += 1,
+        }
+    }
+    let mut table = format!(
+        "There are {}: {by_seeds} are caught by an invariant, {by_situation} by a situation, {by_core} by a test of the core.\n\n",
+        all().len()
+    );
+    table.push_str("| mutant | rule | what it does wrong | caught by |\n|---|---|---|---|\n");
     for mutant in all() {
         let caught = match mutant.caught {
             Catch::Seeds { profile, seeds, by } => format!("{} within {seeds} seeds of `{profile}`", by.join(", or ")),

@@ -4,7 +4,7 @@ use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::machine::Bootstrap;
 use odoo_ha_core::member::{DataId, SystemId};
 use odoo_ha_core::policy::SyncMode;
-use odoo_ha_tests::sim::{World, member};
+use odoo_ha_tests::sim::{Fault, World, member};
 
 use super::{heals, seconds, whole};
 
@@ -67,6 +67,28 @@ fn no_database_is_made_beside_data_that_were_being_adopted() {
         world.start_agent(&member("a"));
         world.run_until("a leads", seconds(20), |world| world.leader() == Some(member("a")));
         heals(&mut world);
+    }
+}
+
+/// Who has data reports them only after the cluster was begun, by one that has died since.
+#[test]
+fn no_database_is_made_beside_data_that_came_late() {
+    for seed in 0..20 {
+        let mut world = World::with(3, seed, |config| {
+            config.bootstrap = if config.me == member("c") { Bootstrap::Never } else { Bootstrap::Create };
+        });
+        world.kill_agent(&member("c"));
+        world.former_data(&member("c"));
+        world.run_until("one begins", seconds(5), |world| world.store.leader_record().is_some());
+        let first = world.store.leader_record().and_then(|record| record.holder).expect("one has begun");
+        world.apply(&Fault::HostCrashed(first.clone()));
+        world.start_agent(&member("c"));
+        world.run(seconds(60));
+        assert_eq!(world.records.system_id, None, "{}", world.story());
+        let other = if first == member("a") { member("b") } else { member("a") };
+        assert_eq!(world.node(&other).database.state, DatabaseState::Absent, "{}", world.story());
+        let refusal = world.node(&other).machine.as_ref().and_then(|machine| machine.status().refusal);
+        assert!(refusal.expect("it says why").contains("c has data"));
     }
 }
 
