@@ -23,7 +23,7 @@ const MOST_EVENTS: usize = 16;
 const RESUME_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a stream may end without having shown anything before the watch is over. A member that is cut off may begin streams and then say nothing, so each
-/// costs twice the silence and the time of going on: together less than 20 s.
+/// costs twice the silence and the time of going on: together less than 20 s with the default silence.
 const MOST_RESUMES: u32 = 2;
 
 /// Looks at the silence of a stream within the configured time. It is counted in looks, so that a runtime that was blocked, and could not

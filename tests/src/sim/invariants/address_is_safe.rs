@@ -30,7 +30,8 @@ const TRIED_AGAIN: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub(super) struct AddressIsSafe {
     without: BTreeMap<MemberId, Duration>,
-    unbelieved: BTreeMap<MemberId, Duration>,
+    /// With how slow its address has been since.
+    unbelieved: BTreeMap<MemberId, (Duration, Duration)>,
 }
 
 /// An agent that has left is a process that is gone, and its address with it.
@@ -40,14 +41,17 @@ fn has_left(node: &Node) -> bool {
 
 impl AddressIsSafe {
     fn unbelieved_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
-        let since = *self.unbelieved.entry(name.clone()).or_insert(world.now);
+        let (since, slow) = self.unbelieved.entry(name.clone()).or_insert((world.now, Duration::ZERO));
+        *slow = node.slow_attach.max(*slow);
+        let (since, slow) = (*since, *slow);
         let at_once = until.is_none_or(|until| until == Moment::ORIGIN);
         if node.detach_fails && node.config.watchdog.is_some() {
             // What cannot be taken down is tried again and again; and it goes with its agent, when the watchdog acts.
-            self.unbelieved.insert(name.clone(), world.now + TRIED_AGAIN);
+            self.unbelieved.insert(name.clone(), (world.now + TRIED_AGAIN, Duration::ZERO));
             return None;
         }
-        if at_once && world.now.saturating_sub(since) <= TAKEN_DOWN {
+        // A late attach is slow as well, and so is what takes it down.
+        if at_once && world.now.saturating_sub(since) <= TAKEN_DOWN + slow {
             return None;
         }
         (!has_left(node))

@@ -28,7 +28,10 @@ impl GuardsEndWithTheRecord {
             return (!self.ends.are_forgotten())
                 .then(|| format!("the watchdog of {name} is armed, which never had the record"));
         };
-        if ends == Moment::MAX || fed_by != node.incarnation {
+        // Who was handed leadership lets go of a watchdog of before, and does nothing until then.
+        let does_nothing =
+            node.database.state != DatabaseState::Primary && !node.address && node.services.running.is_none();
+        if ends == Moment::MAX || does_nothing || fed_by != node.incarnation {
             return None;
         }
         match deadline.map(Moment::from_origin) {

@@ -4,19 +4,36 @@
 //! whom leadership was taken after a suspicion shorter than its `ttl`, which may be where the sync record says synchronous: that takes the
 //! database before the old belief has ended, and what hangs on belief waits instead. Excused, too, is one from whom it was taken by force while
 //! the cluster was paused, which has no end by itself: an operator said so in words (protocol rule 5).
+//!
+//! A store that forgets a renewal before anybody else has seen it lets others count from the one before: for as long as a renewal takes, both may believe.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::records::ElectionRule;
+use odoo_ha_core::time::Moment;
 
-use super::super::{Fact, World};
+use super::super::{Fact, Node, World};
 use super::Invariant;
 
 /// At most one believes.
 #[derive(Default)]
 pub(super) struct OneBelieves {
     excused: BTreeSet<MemberId>,
+    /// Who believed when the store forgot, and has not renewed since.
+    forgotten: BTreeSet<MemberId>,
+}
+
+/// Longest way of a renewal that somebody may not have heard of.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
+impl OneBelieves {
+    /// Whether a belief is about to end that rests on a renewal which the store forgot.
+    fn rests_on_what_is_forgotten(&self, node: &Node, name: &MemberId, until: Moment, now: Moment) -> bool {
+        let interval = node.config.timing.renew_interval;
+        self.forgotten.contains(name) && until.since(now) <= interval + ON_ITS_WAY
+    }
 }
 
 impl Invariant for OneBelieves {
@@ -26,8 +43,14 @@ impl Invariant for OneBelieves {
 
     fn look(&mut self, world: &World) -> Option<String> {
         for fact in &world.facts {
+            if matches!(fact, Fact::StoreForgot) {
+                self.forgotten = world.beliefs().map(|(name, ..)| name.clone()).collect();
+            }
             let Fact::LeaderWritten { before: Some(before) } = fact else { continue };
             let Some(now) = &world.records.leader else { continue };
+            if let Some(holder) = &now.holder {
+                self.forgotten.remove(holder);
+            }
             let rule = world.facts.iter().find_map(|fact| match fact {
                 Fact::SyncWritten { before: Some(before) } => Some(before.rule),
                 _ => None,
@@ -45,7 +68,9 @@ impl Invariant for OneBelieves {
         let mut first: Option<&MemberId> = None;
         let mut second = None;
         for (name, node, until) in world.beliefs() {
-            let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
+            let now = node.clock.shows(world.now);
+            let believes =
+                until.is_some_and(|until| until > now && !self.rests_on_what_is_forgotten(node, name, until, now));
             if believes && !self.excused.contains(name) {
                 second = second.or(first.map(|first| (first, name)));
                 first = Some(name);
