@@ -57,6 +57,15 @@ impl SynchronousStandbys {
         if names.is_empty() { Self::Nobody } else { Self::AllOf(names) }
     }
 
+    /// Any `k` of these; all of them when `k` is as many as there are, nobody when there are none or `k` is 0.
+    pub fn of(k: u32, names: BTreeSet<MemberId>) -> Self {
+        match k as usize {
+            0 => Self::Nobody,
+            k if k >= names.len() => Self::all_of(names),
+            _ => Self::AnyOf { k, names },
+        }
+    }
+
     /// How many standbys must flush a commit.
     pub fn required(&self) -> usize {
         match self {
@@ -72,6 +81,17 @@ impl SynchronousStandbys {
             Self::Nobody => false,
             Self::AllOf(names) | Self::AnyOf { names, .. } => names.contains(member),
         }
+    }
+
+    /// How many of these standbys have, at the least, every commit that was acknowledged while this was in force: those that must acknowledge,
+    /// less those of them that may be others.
+    pub fn reaches<'a>(&self, counted: impl IntoIterator<Item = &'a MemberId>) -> usize {
+        let waited_for = match self {
+            Self::Nobody => return 0,
+            Self::AllOf(names) | Self::AnyOf { names, .. } => names.len(),
+        };
+        let of_these = counted.into_iter().filter(|member| self.names(member)).count();
+        self.required().saturating_sub(waited_for - of_these)
     }
 }
 

@@ -25,6 +25,7 @@ mod leading;
 mod members;
 mod orders;
 mod promotion;
+mod quorum;
 mod reign;
 mod renewal;
 mod requests;

@@ -13,7 +13,7 @@ use crate::term::{Nonce, Term};
 use crate::time::Moment;
 
 use super::action::CallId;
-use super::election::SyncDraft;
+use super::quorum::SyncDraft;
 
 /// What a write to the leader record is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -117,7 +117,7 @@ fn everything() -> Vec<AgentConfig> {
             switchover_timeout: time(),
             clone_timeout: time(),
         },
-        policy: PolicySection::default(),
+        policy: PolicySection { quorum: std::num::NonZeroU32::new(1), ..PolicySection::default() },
     };
     stores.map(config).into()
 }

@@ -9,6 +9,7 @@ mod address_waits_for_the_recovered_log;
 mod agent_frozen;
 mod agent_killed_database_alive;
 mod agent_restarted_while_bound_by_its_vote;
+mod any_k_acknowledge;
 mod asked_for_fresh_copies_while_nobody_leads;
 mod asynchronous_candidates_within_the_lag;
 mod best_voter_vanishes;
