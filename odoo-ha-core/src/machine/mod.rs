@@ -274,7 +274,10 @@ impl Machine {
                 self.look_at_leader();
             }
             Input::WatchLost => self.refresh(),
-            Input::DatabaseExited => self.database_exited(),
+            Input::DatabaseExited => {
+                self.next_observation = self.now;
+                self.database_exited();
+            }
             Input::WatchdogLost => self.faces.watchdog_lost(self.now),
             Input::Health { probe, healthy, penalty } => {
                 self.penalty = penalty;

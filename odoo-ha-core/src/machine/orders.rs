@@ -221,7 +221,6 @@ impl Machine {
 
     /// The process of the database is gone.
     pub(super) fn database_exited(&mut self) {
-        self.next_observation = self.now;
         self.following = None;
         if matches!(&self.state, State::HandingOver(hand_over) if hand_over.serves()) {
             // Nothing of it has begun yet: the address goes, and somebody is found to lead, as after any other death.

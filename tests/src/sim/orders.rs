@@ -79,6 +79,7 @@ impl World {
         }
         match order {
             DatabaseOrder::Observe => {
+                self.node_mut(name).looks += 1;
                 let standbys = self.standbys_of(name);
                 done(DatabaseAnswer::Observed(self.node(name).database.status(standbys)))
             }

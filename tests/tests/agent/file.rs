@@ -61,7 +61,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[timing]\ntll = \"5s\"\n", "unknown field `tll`"),
         ("[tming]\nttl = \"5s\"\n", "unknown field `tming`"),
         ("[policy]\nsync_mode = \"sometimes\"\n", "sometimes"),
-        ("[policy]\nquorum = 0\n", "line 20: invalid value: integer `0`"),
+        ("[policy]\nquorum = 0\n", "line 20 ([policy]): invalid value: integer `0`"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
         ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),

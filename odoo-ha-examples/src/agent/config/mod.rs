@@ -76,8 +76,10 @@ impl AgentConfig {
         }
         let config: Self = toml::from_str(&text).map_err(|error| {
             // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-            wrong(&format!("is not a node's configuration: line {line}: {}", error.message()))
+            let start = error.span().map_or(0, |span| span.start);
+            let line = (text[..start].matches('\n').count() + 1).min(text.lines().count());
+            let section = text.lines().take(line).filter(|line| line.starts_with('[')).last().unwrap_or("no section");
+            wrong(&format!("is not a node's configuration: line {line} ({section}): {}", error.message()))
                 .hint("docs/reference/configuration.md has every key")
         })?;
         config.check()?;
