@@ -11,7 +11,7 @@
 //! | `settings`, `standby_names` | the settings that the agent owns, in a file of its own |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
-//! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
+//! | `freeze`, `follow`, `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
 //! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
 
@@ -20,6 +20,7 @@ mod client;
 mod config;
 mod control;
 mod copy;
+mod dropped;
 mod error;
 mod files;
 mod follow;
