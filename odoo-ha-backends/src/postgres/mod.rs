@@ -13,7 +13,7 @@
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
-//! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
+//! | `client`, `programs`, `files`, `durable`, `user`, `secret`, `error` | the edges |
 
 mod bootstrap;
 mod client;
@@ -21,6 +21,7 @@ mod config;
 mod control;
 mod copy;
 mod dropped;
+mod durable;
 mod error;
 mod files;
 mod follow;
