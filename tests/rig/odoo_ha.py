@@ -30,6 +30,8 @@ from systems.base import PGBIN, PGPORT, System
 
 AGENT = os.environ.get("RIG_ODOO_HA", "odoo-ha-agent")
 ETCD = os.environ.get("RIG_ETCD", "etcd")
+HACTL = os.environ.get("RIG_ODOO_HACTL")
+GUARD = "odoo-ha-guard"
 CLUSTER = "rig"
 PREFIX = f"/odoo-ha/{CLUSTER}/"
 PEERS_PORT = 7000
@@ -184,12 +186,11 @@ class OdooHa(System):
         return pids + self._guard_pids(node) if pids and self.cfg.get("guard_too") else pids
 
     def _guard_pids(self, node):
-        """The guard is the agent's program, started a second time."""
-        agent, found = Path(AGENT).name[:15], []
-        own = self.agents[node].pid if node in self.agents else None
-        for pid in self.lab.run("sw", "ip", "netns", "pids", self.lab.ns(node)).stdout.split():
+        """The guard is the agent's program, started a second time, under a name of its own."""
+        found = []
+        for pid in subprocess.run(["ip", "netns", "pids", self.lab.ns(node)], capture_output=True, text=True).stdout.split():
             try:
-                if Path(f"/proc/{pid}/comm").read_text().strip() == agent and int(pid) != own:
+                if Path(f"/proc/{pid}/comm").read_text().strip() == GUARD:
                     found.append(int(pid))
             except OSError:
                 pass
@@ -225,7 +226,11 @@ class OdooHa(System):
         return next(iter(names), None) or super().candidate(primary)
 
     def switchover(self, frm, to):
-        """As an operator's program does it: the wish is a record in the store, guarded by the one before, and is answered where it stands."""
+        """By the operator's program, or as that does it: the wish is a record in the store, guarded by the one before, and is answered there."""
+        if HACTL:
+            argv = self.lab.argv(frm, [HACTL, "--config", self.home(frm) / "node.toml", "switchover", "--to", to])
+            p = subprocess.run(argv, capture_output=True, text=True, timeout=2 * SWITCHOVER_S)
+            return f"exit code {p.returncode}: {p.stdout}{p.stderr}"
         before = self._records(frm).get("request")
         key, wish = b64(PREFIX + "request"), f"rig-{time.time_ns()}"
         record = {"header": {"format": 1, "cluster": CLUSTER, "nonce": {"incarnation": time.time_ns(), "number": 1}}, "id": wish,

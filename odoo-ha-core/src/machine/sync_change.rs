@@ -157,7 +157,7 @@ impl Machine {
         // While users are served, a strict leader keeps its last standby named: nothing is acknowledged without it, and it may be elected.
         // Before, the record drops it, so that the address need not wait; PostgreSQL goes on waiting for all members.
         if sync.strict && announced && kept.is_empty() {
-            let last = sync.names.iter().filter(|(member, data)| wanted(member, data)).next_back();
+            let last = sync.names.iter().rfind(|(member, data)| wanted(member, data));
             if sync.k as usize == sync.names.len() {
                 kept.extend(last.map(|(member, _)| member.clone()));
             } else if last.is_some() {
