@@ -67,7 +67,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "a test")]
     fn log_and_tablespaces_may_lie_elsewhere() {
         let dir = std::env::temp_dir().join(format!("odoo-ha-durable-{}", std::process::id()));
         fs::create_dir(&dir).unwrap();
