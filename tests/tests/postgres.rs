@@ -10,6 +10,8 @@ mod barrier;
 mod beginning;
 #[path = "postgres/conformance.rs"]
 mod conformance;
+#[path = "postgres/dropped.rs"]
+mod dropped;
 #[path = "postgres/errors.rs"]
 mod errors;
 #[path = "postgres/freezing.rs"]

@@ -12,6 +12,7 @@ use odoo_ha_core::member::MemberId;
 
 use super::PostgresReplication;
 use super::client::Access;
+use super::durable;
 use super::error::{self, misconfigured};
 use super::memory::Beside;
 use super::programs::Programs;
@@ -168,6 +169,10 @@ impl PostgresConfig {
         let owner = Owner::find(self.run_as.as_deref())?;
         owner.check_can_reach(&self.data_dir)?;
         let programs = Programs::find(self.bin_dir.as_deref(), &self.data_dir, owner)?;
+        if programs.major() >= 14 && durable::by_file_system() {
+            // After a crash PostgreSQL flushes all files before it replays; one by one that takes longer than all the rest.
+            self.parameters.entry("recovery_init_sync_method".into()).or_insert_with(|| "syncfs".into());
+        }
         let beside = Beside::make(&self.data_dir, owner)?;
         let lock = beside.lock()?;
         let socket_dir = self.socket_dir.clone().unwrap_or_else(|| beside.dir().to_path_buf());

@@ -14,7 +14,7 @@ use super::client::Session;
 use super::memory::{Memory, Unfinished, new_data_id};
 use super::settings::{self, Wanted, slot_name};
 use super::start::{As, mark_standby};
-use super::{PostgresReplication, error, files};
+use super::{PostgresReplication, durable, error, files};
 
 /// How long the database may take to stop before it is stopped at once, when its data are about to be replaced.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,8 +67,21 @@ impl PostgresReplication {
         self.phase("rewinding");
         let source = self.program_conninfo(order);
         let dir = self.data_dir().to_string_lossy();
-        let arguments = ["--target-pgdata", &dir, "--source-server", &source];
-        self.programs.succeed("pg_rewind", &arguments, COPY_TIMEOUT).await?;
+        let mut arguments = vec!["--target-pgdata", &*dir, "--source-server", &*source];
+        self.copied_by("pg_rewind", &mut arguments, self.data_dir()).await
+    }
+
+    /// Runs a program that changes this copy, and returns once the copy is durable.
+    async fn copied_by(&self, program: &str, arguments: &mut Vec<&str>, copy: &Path) -> Result<(), Error> {
+        let as_a_whole = durable::by_file_system();
+        if as_a_whole {
+            arguments.push("--no-sync");
+        }
+        self.programs.succeed(program, arguments, COPY_TIMEOUT).await?;
+        if as_a_whole {
+            self.phase("flushing the copy");
+            durable::flush_copy(copy).await?;
+        }
         Ok(())
     }
 
@@ -107,18 +120,18 @@ impl PostgresReplication {
         self.phase("copying the upstream's data");
         let (target, source, slot) =
             (new.to_string_lossy().into_owned(), self.program_conninfo(order), slot_name(&self.config.member));
-        let arguments = [
+        let mut arguments = vec![
             "--pgdata",
-            &target,
+            &*target,
             "--dbname",
-            &source,
+            &*source,
             "--slot",
-            &slot,
+            &*slot,
             "--wal-method=stream",
             "--checkpoint=fast",
             "--no-password",
         ];
-        self.programs.succeed("pg_basebackup", &arguments, COPY_TIMEOUT).await?;
+        self.copied_by("pg_basebackup", &mut arguments, &new).await?;
         memory.unfinished = Some(Unfinished::Replace);
         self.remember(&memory).await?;
         let (dir, kept) = (self.config.data_dir.clone(), self.beside.kept_copy());

@@ -11,15 +11,17 @@
 //! | `settings`, `standby_names` | the settings that the agent owns, in a file of its own |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
-//! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
+//! | `freeze`, `follow`, `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
-//! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
+//! | `client`, `programs`, `files`, `durable`, `user`, `secret`, `error` | the edges |
 
 mod bootstrap;
 mod client;
 mod config;
 mod control;
 mod copy;
+mod dropped;
+mod durable;
 mod error;
 mod files;
 mod follow;

@@ -61,6 +61,9 @@ impl PostgresReplication {
         self.begin_proof(&postmaster, text);
         let session = self.apply(&postmaster, &wanted).await?;
         if !order.barrier || order.standbys == SynchronousStandbys::Nobody {
+            let now = standby_names::names(text);
+            let dropped = standby_names::names(&before).into_iter().filter(|name| !now.contains(name)).collect();
+            self.end_silent_senders(session, &dropped);
             return Ok(());
         }
         if !self.proven(|proof| proof.checkpointer) {

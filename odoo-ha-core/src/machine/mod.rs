@@ -60,6 +60,7 @@ use crate::event::{Event, EventKind};
 use crate::lsn::Lsn;
 use crate::member::MemberId;
 use crate::records::{LeaderRef, MemberRecord};
+use crate::store::Version;
 use crate::term::{Mark, Term};
 use crate::time::Moment;
 
@@ -136,7 +137,10 @@ pub struct Machine {
     bound: Option<LeaderRef>,
     /// Since when the record that was voted against was unchanged, and its ttl; `None`: it was vacant.
     voted_against: Option<(Moment, Duration)>,
-    previous_lsn: Lsn,
+    /// Where the log ended at the last look that the database answered, and when that was.
+    last_look: Option<(Lsn, Moment)>,
+    /// Members that say in the store that they stream from here: by which version, and when that was first noticed.
+    said_to_stream: BTreeMap<MemberId, (Version, Moment)>,
 
     published: Option<MemberRecord>,
     publishing: Option<(CallId, MemberRecord)>,
@@ -204,7 +208,8 @@ impl Machine {
             frozen: None,
             bound: None,
             voted_against: None,
-            previous_lsn: Lsn(0),
+            last_look: None,
+            said_to_stream: BTreeMap::new(),
             published: None,
             publishing: None,
             publish_again_at: now,

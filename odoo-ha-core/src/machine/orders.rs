@@ -136,16 +136,13 @@ impl Machine {
         self.next_observation = self.after(self.observe_interval());
     }
 
-    fn observe_interval(&self) -> Duration {
+    pub(super) fn observe_interval(&self) -> Duration {
         let soon = match &self.state {
             State::Following => {
                 let wanted = self.view.leader.as_ref().and_then(|seen| seen.record.hand_over.as_ref());
                 wanted.is_some_and(|plan| plan.target == *self.me()) || (self.following.is_some() && !self.streams())
             }
-            State::Leading => {
-                self.reign.as_ref().is_some_and(|reign| !reign.announced || !reign.silent.is_empty())
-                    || self.waits_for_standbys()
-            }
+            State::Leading => self.reign.as_ref().is_some_and(|reign| !reign.announced) || self.waits_for_standbys(),
             State::HandingOver(_) | State::Promoting | State::Joining => true,
             _ => false,
         };
@@ -197,9 +194,8 @@ impl Machine {
             }
         }
         let busy = self.running.is_some();
-        let state = status.state;
+        let (state, look) = (status.state, (status.lsn, self.now));
         self.observed_at = self.now;
-        self.previous_lsn = self.database.as_ref().map_or(status.lsn, |before| before.lsn);
         self.database = Some(status);
         if state == DatabaseState::Unresponsive {
             self.mute();
@@ -208,7 +204,9 @@ impl Machine {
         if let Some(reign) = &mut self.reign {
             reign.mute_observations = 0;
         }
-        self.watch_standbys();
+        let previous = self.last_look.replace(look).unwrap_or(look);
+        self.watch_standbys(previous);
+        self.note_who_says_it_streams();
         let should_be_primary = match &self.state {
             State::Leading => !busy,
             State::HandingOver(hand_over) => hand_over.serves(),

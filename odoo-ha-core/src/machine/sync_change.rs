@@ -13,11 +13,13 @@ use super::state::State;
 use crate::database::{DatabaseOrder, SynchronousOrder};
 use crate::error::Failure;
 use crate::event::EventKind;
+use crate::lsn::Lsn;
 use crate::member::{DataId, MemberId};
 use crate::policy::SyncMode;
 use crate::records::{ElectionRule, SyncRecord};
-use crate::store::{Guard, Key};
+use crate::store::{Guard, Key, Version};
 use crate::term::Term;
+use crate::time::Moment;
 
 /// Longest first try of a barrier; it doubles with each failure, up to the limit: a checkpoint may take long on a busy machine, and
 /// commits wait meanwhile only for a standby that streams.
@@ -25,6 +27,8 @@ const BARRIER: Duration = Duration::from_secs(4);
 const MAX_BARRIER: Duration = Duration::from_secs(64);
 /// After a takeover users wait this long for the named standbys to come back before they are dropped.
 const RETURN_GRACE: Duration = Duration::from_millis(500);
+/// How long a member that says that it streams from here is looked for at short intervals: what it says may be old.
+const SAYS_SO_FOR: Duration = Duration::from_secs(5);
 /// Longest time to set a value without a barrier.
 const SET_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -172,7 +176,8 @@ impl Machine {
         })
     }
 
-    /// A member that streams and may be named.
+    /// A member that streams, has what it is owed, and may be named. A connection that is dead seems to stream until the database notices: naming
+    /// its member would make commits wait for nobody.
     fn to_add(&self, sync: &SyncRecord) -> Option<(MemberId, DataId)> {
         if sync.rule == ElectionRule::Asynchronous || self.follow_again_at > self.now {
             return None;
@@ -182,7 +187,8 @@ impl Machine {
         if !history_is_recorded {
             return None;
         }
-        self.streaming_standbys().into_iter().filter(|member| !sync.names.contains_key(member)).find_map(|member| {
+        let fit = |member: &MemberId| !sync.names.contains_key(member) && !reign.silent.contains_key(member);
+        self.streaming_standbys().into_iter().filter(fit).find_map(|member| {
             let data = self.copy_to_count_on(&member, reign.term)?.clone();
             Some((member, data))
         })
@@ -294,9 +300,6 @@ impl Machine {
         let strict = sync.is_some_and(|sync| sync.strict && sync.rule == ElectionRule::Synchronous);
         let names: Vec<MemberId> = sync.map(|sync| sync.names.keys().cloned().collect()).unwrap_or_default();
         let k = sync.map_or(0, |sync| sync.k);
-        if let Some(reign) = &mut self.reign {
-            reign.silent.retain(|member, _| names.contains(member));
-        }
         let shown: Vec<&str> = names.iter().map(MemberId::as_str).collect();
         let sentence = if shown.is_empty() && strict {
             "commits wait: no standby has every commit, and the mode is strict".to_owned()
@@ -310,47 +313,74 @@ impl Machine {
         self.tell(EventKind::SynchronousStandbysChanged { names, k }, sentence);
     }
 
-    /// Notes which named standbys answer. Called with each look at the database.
-    pub(super) fn watch_standbys(&mut self) {
+    /// Notes which standbys answer: those that are named, and those that might be. Called with each look at the database; `previous` is what the
+    /// look before gave, and when.
+    pub(super) fn watch_standbys(&mut self, previous: (Lsn, Moment)) {
         if !matches!(self.state, State::Leading) {
             return;
         }
+        let interval = self.observe_interval();
         let (Some(sync), Some(database)) = (self.view.sync.as_ref().map(|seen| &seen.record), &self.database) else {
             return;
         };
-        let (now, previous) = (self.now, self.previous_lsn);
+        // What is missing now had been written by the look before: so long it has been waited for already. Not longer than a look usually is
+        // ago: the agent, or the machine, may have stood still meanwhile.
+        let since = previous.1.max(self.now.before(interval));
         let Some(reign) = &mut self.reign else { return };
-        let mut names: Vec<&MemberId> = sync.names.keys().collect();
+        let mut watched: BTreeSet<MemberId> = sync.names.keys().chain(database.standbys.keys()).cloned().collect();
         if let SyncStep::Tightening { then } | SyncStep::Recording { draft: then } = &reign.sync_step {
-            names.extend(then.names.keys());
+            watched.extend(then.names.keys().cloned());
         }
-        for name in names {
-            let owed = reign.silent.get(name).map_or(previous, |silence| silence.owed);
+        reign.silent.retain(|name, _| watched.contains(name));
+        for name in watched {
+            let owed = reign.silent.get(&name).map_or(previous.0, |silence| silence.owed);
             let answers =
-                database.standbys.get(name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
+                database.standbys.get(&name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
             if answers {
-                reign.silent.remove(name);
+                reign.silent.remove(&name);
             } else {
-                reign.silent.entry(name.clone()).or_insert(Silence { since: now, owed });
+                reign.silent.entry(name).or_insert(Silence { since, owed });
             }
         }
     }
 
     /// Whether a look at the standbys is wanted soon.
     pub(super) fn waits_for_standbys(&self) -> bool {
-        let changing = self.reign.as_ref().is_some_and(|reign| !matches!(reign.sync_step, SyncStep::Settled));
-        changing || self.somebody_says_it_streams()
+        let Some(reign) = &self.reign else { return false };
+        let named =
+            |member: &MemberId| self.view.sync.as_ref().is_some_and(|seen| seen.record.names.contains_key(member));
+        !matches!(reign.sync_step, SyncStep::Settled)
+            || reign.silent.keys().any(named)
+            || self.somebody_says_it_streams()
     }
 
-    /// Whether a member that is not named yet says in the store that it streams from here.
+    /// Whether a member that is not named yet says in the store that it streams from here, and did not say so long ago.
     fn somebody_says_it_streams(&self) -> bool {
         let Some(sync) = self.view.sync.as_ref().map(|seen| &seen.record) else { return false };
         let seen_streaming = self.streaming_standbys();
+        let news = |member: &MemberId, version: Version| match self.said_to_stream.get(member) {
+            Some((noticed, at)) if *noticed == version => self.now.since(*at) < SAYS_SO_FOR,
+            Some(_) | None => true,
+        };
         sync.rule == ElectionRule::Synchronous
             && self.view.members.iter().any(|(member, seen)| {
                 seen.record.streams_from.as_ref() == Some(self.me())
                     && !sync.names.contains_key(member)
                     && !seen_streaming.contains(member)
+                    && news(member, seen.version)
             })
+    }
+
+    /// Notes who says so since when. Called with each look at the database.
+    pub(super) fn note_who_says_it_streams(&mut self) {
+        let (now, mut before) = (self.now, std::mem::take(&mut self.said_to_stream));
+        let me = &self.config.me;
+        let says_so = self.view.members.iter().filter(|(_, seen)| seen.record.streams_from.as_ref() == Some(me));
+        self.said_to_stream = says_so
+            .map(|(member, seen)| {
+                let noticed = before.remove(member).filter(|(version, _)| *version == seen.version);
+                (member.clone(), noticed.unwrap_or((seen.version, now)))
+            })
+            .collect();
     }
 }
