@@ -37,6 +37,7 @@ pub struct Plan {
     cluster: String,
     postgres: String,
     synchronous: bool,
+    disk_megabytes: Option<u32>,
 }
 
 impl Plan {
@@ -50,6 +51,7 @@ impl Plan {
             cluster: String::new(),
             postgres: String::new(),
             synchronous: true,
+            disk_megabytes: None,
         }
     }
 
@@ -77,6 +79,12 @@ impl Plan {
         self
     }
 
+    /// With a disk of this size for each node's data.
+    pub fn disks(mut self, megabytes: u32) -> Self {
+        self.disk_megabytes = Some(megabytes);
+        self
+    }
+
     /// In asynchronous mode.
     pub fn asynchronous(mut self) -> Self {
         self.synchronous = false;
@@ -91,6 +99,7 @@ impl Plan {
             policy: self.policy.clone(),
             cluster: self.cluster.clone(),
             postgres: self.postgres.clone(),
+            disk_megabytes: self.disk_megabytes,
         }
     }
 }
@@ -221,6 +230,51 @@ impl Lab {
             Some(Whole { leader, term: record.mark.term.0 })
         })
         .await
+    }
+
+    /// Sees that for so long nobody else leads, and in no other term.
+    ///
+    /// # Panics
+    ///
+    /// When somebody does.
+    pub async fn stays(&self, before: Whole, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            // The store may be away.
+            if let Some(record) = self.record().await {
+                let holder = record.holder.as_ref().map(ToString::to_string);
+                let (name, term) = (self.nodes[before.leader].name(), record.mark.term.0);
+                assert_eq!((holder.as_deref(), term), (Some(name), before.term), "after {:?}", begun.elapsed());
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// Waits until it is so, looking very often: for what does not last.
+    pub async fn soon(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < PATIENCE, "within {PATIENCE:?}: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until a node has not the address any more.
+    pub async fn drops_the_address(&self, number: usize) {
+        let node = &self.nodes[number];
+        let what = format!("{} drops the address", node.name());
+        eventually(&what, PATIENCE, async || (!node.host().has(Network::ADDRESS)).then_some(())).await;
+    }
+
+    /// Every host: of the store, of the nodes, and the client's.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.store.hosts().chain(self.nodes.iter().map(Node::host)).chain([&self.client])
+    }
+
+    /// Every host but this node's.
+    pub fn hosts_but(&self, number: usize) -> impl Iterator<Item = &Host> {
+        let name = self.nodes[number].name();
+        self.hosts().filter(move |host| host.name() != name)
     }
 
     /// Waits until the client has had a write acknowledged that it began from now on.
@@ -402,7 +456,10 @@ async fn prepare(nodes: &[Node]) {
 /// The programs of nodes that still run, in this world.
 fn left_behind() -> Vec<String> {
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let programs = all.filter_map(|entry| std::fs::read_link(entry.path().join("exe")).ok());
+    // A guard that has nothing to guard ends some seconds later.
+    let is_guard = |line: &[u8]| line.split(|byte| *byte == 0).any(|word| word == b"--odoo-ha-guard");
+    let others = all.filter(|entry| !is_guard(&std::fs::read(entry.path().join("cmdline")).unwrap_or_default()));
+    let programs = others.filter_map(|entry| std::fs::read_link(entry.path().join("exe")).ok());
     let names = programs.filter_map(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
     names.filter(|name| matches!(name.as_str(), "postgres" | "ha_agent")).collect()
 }

@@ -1,6 +1,8 @@
 //! A node: a host with an agent and, as the agent decides, a database.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -8,7 +10,7 @@ use std::sync::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::network::{Host, Network};
-use super::programs::Programs;
+use super::programs::{Programs, run};
 use super::sql;
 use super::store::CLUSTER;
 use crate::stores::StoreProcess;
@@ -29,6 +31,7 @@ pub(super) struct Settings {
     /// More lines of `[cluster]`, and of `[postgres]`.
     pub(super) cluster: String,
     pub(super) postgres: String,
+    pub(super) disk_megabytes: Option<u32>,
 }
 
 /// A node of the lab.
@@ -46,6 +49,12 @@ impl Node {
     pub(super) fn start(host: Host, programs: &Programs, settings: Settings, place: &Path) -> Self {
         let directory = place.join(host.name());
         std::fs::create_dir(&directory).expect("the lab's place can be written");
+        let disk = directory.join("disk");
+        std::fs::create_dir(&disk).expect("the lab's place can be written");
+        if let Some(megabytes) = settings.disk_megabytes {
+            let size = format!("size={megabytes}m,mode=755");
+            run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &disk.display().to_string()]);
+        }
         let secret = place.join("secret");
         std::fs::write(&secret, "what the nodes of the lab share\n").expect("the lab's place can be written");
         let file = directory.join("node.toml");
@@ -89,7 +98,33 @@ impl Node {
 
     /// Its database's directory.
     pub fn data(&self) -> PathBuf {
-        self.directory.join("data")
+        self.disk().join("data")
+    }
+
+    /// Where its data lie.
+    fn disk(&self) -> PathBuf {
+        self.directory.join("disk")
+    }
+
+    /// Leaves not a byte free on its disk, which the [plan](super::Plan::disks) has to have made small.
+    pub fn fill_disk(&self) {
+        let mut file = File::create(self.disk().join("filler")).expect("an empty file has room");
+        for size in [1024 * 1024, 4096, 1] {
+            while file.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+    }
+
+    /// Takes back what filled it.
+    pub fn empty_disk(&self) {
+        std::fs::remove_file(self.disk().join("filler")).expect("it was filled");
+    }
+
+    /// Whether this program of PostgreSQL works on its data.
+    pub fn runs(&self, program: &str) -> bool {
+        let data = self.data();
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        all.filter(|entry| std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with(program)))
+            .any(|entry| mentions(&entry.path(), &data))
     }
 
     /// Asks its database; `None` when it does not answer.
@@ -135,12 +170,10 @@ impl Node {
 
     /// Kills its guard, if there is one.
     fn kill_guard(&self) {
-        let runtime = self.directory.join("data.guard");
+        let runtime = self.directory.join("guard");
         let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         for pid in all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let is_its =
-                line.split(|byte| *byte == 0).any(|word| Path::new(&*String::from_utf8_lossy(word)) == runtime);
+            let is_its = mentions(Path::new(&format!("/proc/{pid}")), &runtime);
             if is_its && let Some(pid) = Pid::from_raw(pid) {
                 let _ = kill_process(pid, Signal::KILL);
             }
@@ -180,6 +213,12 @@ impl Node {
     }
 }
 
+/// Whether a process has this path among its arguments.
+fn mentions(process: &Path, path: &Path) -> bool {
+    let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| Path::new(&*String::from_utf8_lossy(word)) == path)
+}
+
 /// Renamed into place: an agent that reads it meanwhile reads the one or the other.
 fn write(host: &Host, directory: &Path, settings: &Settings) {
     let (file, new) = (directory.join("node.toml"), directory.join("node.toml.new"));
@@ -188,7 +227,7 @@ fn write(host: &Host, directory: &Path, settings: &Settings) {
 }
 
 fn text(host: &Host, directory: &Path, settings: &Settings) -> String {
-    let Settings { founders, store, timing, policy, cluster, postgres } = settings;
+    let Settings { founders, store, timing, policy, cluster, postgres, disk_megabytes: _ } = settings;
     let (name, ip, directory) = (host.name(), host.ip(), directory.display());
     let secret = format!("{{ file = \"{}/secret\" }}", super::PLACE);
     let mut text = String::new();
@@ -197,10 +236,10 @@ fn text(host: &Host, directory: &Path, settings: &Settings) -> String {
         text,
         "[cluster]\nname = \"{CLUSTER}\"\nmember = \"{name}\"\nfounders = {founders:?}\nstate_dir = \"{directory}/state\"\n{cluster}\n\
          [dcs.etcd]\nendpoints = {store:?}\n\
-         [postgres]\ndata_dir = \"{directory}/data\"\nsocket_dir = \"{directory}/socket\"\nhost = \"{ip}\"\nport = {PORT}\nlisten = \"*\"\n\
+         [postgres]\ndata_dir = \"{directory}/disk/data\"\nsocket_dir = \"{directory}/socket\"\nhost = \"{ip}\"\nport = {PORT}\nlisten = \"*\"\n\
          networks = [\"{}\"]\npassword = {secret}\n{postgres}\n\
          [address.linux]\naddress = \"{}/24\"\ninterface = \"eth0\"\n\
-         [peers]\nlisten = \"{ip}:{PEER_PORT}\"\nsecret = {secret}\n\
+         [guard]\nruntime_dir = \"{directory}/guard\"\n[peers]\nlisten = \"{ip}:{PEER_PORT}\"\nsecret = {secret}\n\
          [timing]\n{timing}\n[policy]\n{policy}\n",
         Network::SUBNET,
         Network::ADDRESS,

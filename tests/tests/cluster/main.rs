@@ -4,4 +4,11 @@
 //! row, and never two databases that accepted writes at once.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod changes;
+mod cuts;
+mod disks;
+mod frozen;
 mod kills;
+mod restarts;
+mod standbys;
+mod wishes;
