@@ -89,7 +89,9 @@ impl Machine {
             return;
         }
         let failed = giving_up.cause == Cause::DatabaseFailed || dead;
-        let left = giving_up.by.since(self.now).saturating_sub(CUT_SHORT + self.config.timing.clock_margin);
+        // A shutdown that waits for a standby out of reach ends before the watchdog acts, which would kill the agent, too.
+        let reserved = CUT_SHORT + self.config.timing.clock_margin + self.config.watchdog.unwrap_or_default();
+        let left = giving_up.by.since(self.now).saturating_sub(reserved);
         let fast_for = match giving_up.cause {
             _ if failed => Duration::ZERO,
             Cause::ShutdownAsked | Cause::PromotionFailed => ORDERLY.min(left.max(CUT_SHORT)),
