@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use odoo_ha_core::records::{LeaderRecord, SyncRecord};
@@ -21,7 +21,7 @@ use super::writer::{PASSWORD, USER, Writer};
 use crate::stores::eventually;
 
 /// Several times what anything takes on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(50);
@@ -130,6 +130,7 @@ pub struct Lab {
     seen: Seen,
     probers: Vec<Prober>,
     synchronous: AtomicBool,
+    restarts: AtomicUsize,
     plan: Plan,
     network: Network,
     programs: Programs,
@@ -167,7 +168,8 @@ impl Lab {
         let seen = Seen::default();
         let probers = nodes.iter().map(|node| prober(node, &seen)).collect();
         let synchronous = AtomicBool::new(plan.synchronous);
-        let lab = Self { nodes, store, client, writer, seen, probers, synchronous, plan, network, programs };
+        let restarts = AtomicUsize::new(0);
+        let lab = Self { nodes, store, client, writer, seen, probers, synchronous, restarts, plan, network, programs };
         lab.whole().await;
         lab
     }
@@ -204,6 +206,11 @@ impl Lab {
     /// From now on, whether every other node is to be waited for by commits when the cluster is whole.
     pub fn expect_synchronous(&self, yes: bool) {
         self.synchronous.store(yes, Ordering::Relaxed);
+    }
+
+    /// So many agents will have ended unasked in the end, and been started again: their guards killed them.
+    pub fn expect_restarts(&self, count: usize) {
+        self.restarts.store(count, Ordering::Relaxed);
     }
 
     /// Waits until everything is as it should be: one leads and serves, all others stream from it and (where they should) are waited for, the
@@ -309,7 +316,8 @@ impl Lab {
 
     /// What the nodes' agents have logged, one after another.
     pub fn logs(&self) -> String {
-        self.nodes.iter().map(|node| format!("--- {}\n{}", node.name(), node.log())).collect()
+        let one = |node: &Node| format!("--- {}\n{}--- its guard\n{}", node.name(), node.log(), node.guard_log());
+        self.nodes.iter().map(one).collect()
     }
 
     fn wrote(&self, since: Instant) -> bool {
@@ -405,6 +413,9 @@ impl Lab {
 
     /// Ends the agents in good order, and looks that nothing of them is left.
     async fn leave(&self, leader: usize) {
+        self.nodes.iter().for_each(Node::unsupervised);
+        let restarts: usize = self.nodes.iter().map(Node::restarts).sum();
+        assert_eq!(restarts, self.restarts.load(Ordering::Relaxed), "agents that were started again");
         let standbys = self.nodes.iter().enumerate().filter(|(number, _)| *number != leader).map(|(_, node)| node);
         for node in standbys.chain([&self.nodes[leader]]) {
             node.agent().signal(Signal::TERM);

@@ -119,6 +119,11 @@ impl Host {
         shown.split_whitespace().any(|word| word.split('/').next() == Some(address))
     }
 
+    /// Takes the address off its interface, if it is there.
+    pub(super) fn forgets(&self, address: &str) {
+        run("ip", &["-n", &self.name, "address", "flush", "to", &format!("{address}/32"), "dev", "eth0"]);
+    }
+
     /// A runtime whose tasks run in this host's network.
     pub fn runtime(&self) -> Handle {
         let mut inside = self.inside.lock().expect("nobody panicked with it");

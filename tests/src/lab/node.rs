@@ -5,9 +5,13 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use tokio::task::AbortHandle;
 
 use super::network::{Host, Network};
 use super::programs::{Programs, run};
@@ -40,7 +44,9 @@ pub struct Node {
     host: Host,
     directory: PathBuf,
     hactl: PathBuf,
-    agent: StoreProcess,
+    agent: Arc<StoreProcess>,
+    supervisor: AbortHandle,
+    restarts: Arc<AtomicUsize>,
     settings: Mutex<Settings>,
 }
 
@@ -61,8 +67,11 @@ impl Node {
         write(&host, &directory, &settings);
         let [enter, network] = host.enter();
         let arguments = [network, programs.agent.display().to_string(), "--config".into(), file.display().to_string()];
-        let agent = StoreProcess::start(host.name(), Path::new(&enter), arguments, &directory);
-        Self { host, directory, hactl: programs.hactl.clone(), agent, settings: Mutex::new(settings) }
+        let agent = Arc::new(StoreProcess::start(host.name(), Path::new(&enter), arguments, &directory));
+        let restarts = Arc::default();
+        let supervisor = tokio::spawn(supervise(Arc::clone(&agent), Arc::clone(&restarts))).abort_handle();
+        let (hactl, settings) = (programs.hactl.clone(), Mutex::new(settings));
+        Self { host, directory, hactl, agent, supervisor, restarts, settings }
     }
 
     /// Its name.
@@ -78,6 +87,22 @@ impl Node {
     /// Its agent's process.
     pub fn agent(&self) -> &StoreProcess {
         &self.agent
+    }
+
+    /// How often its supervisor has started its agent again, which had ended unasked: its guard had killed it, for one.
+    pub fn restarts(&self) -> usize {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// From now on nobody starts its agent again.
+    pub(super) fn unsupervised(&self) {
+        self.supervisor.abort();
+    }
+
+    /// What its guards have logged so far.
+    pub(super) fn guard_log(&self) -> String {
+        let log = std::fs::read(self.directory.join("guard").join("guard.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// What its agents have logged so far.
@@ -160,12 +185,13 @@ impl Node {
         self.signal_database(Signal::KILL);
     }
 
-    /// Kills everything that runs on it, as the end of its power does.
+    /// Kills everything that runs on it, and takes its address, as the end of its power does.
     pub fn kill_everything(&self) {
         self.kill_guard();
         self.agent.kill();
         self.kill_guard();
         self.kill_database();
+        self.host.forgets(Network::ADDRESS);
     }
 
     /// Kills its guard, if there is one.
@@ -213,6 +239,18 @@ impl Node {
     }
 }
 
+/// Starts an agent again that has ended unasked, as systemd does.
+async fn supervise(agent: Arc<StoreProcess>, restarts: Arc<AtomicUsize>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // One that was killed by the test has no number.
+        if agent.pid() != 0 && !agent.is_running() {
+            agent.restart();
+            restarts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Whether a process has this path among its arguments.
 fn mentions(process: &Path, path: &Path) -> bool {
     let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
@@ -245,4 +283,10 @@ fn text(host: &Host, directory: &Path, settings: &Settings) -> String {
         Network::ADDRESS,
     );
     text
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
 }
