@@ -12,7 +12,8 @@ use rustix::process::Signal;
 
 use super::judge;
 use super::network::{Host, Network};
-use super::node::{Node, Settings};
+use super::node::Node;
+use super::plan::{Plan, node_name};
 use super::prober::{Prober, Seen};
 use super::programs::Programs;
 use super::store::Store;
@@ -25,88 +26,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(50);
-
-/// What a cluster is made of.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Plan {
-    nodes: usize,
-    stores: usize,
-    timing: String,
-    policy: String,
-    cluster: String,
-    postgres: String,
-    synchronous: bool,
-    disk_megabytes: Option<u32>,
-}
-
-impl Plan {
-    /// So many nodes, one member of the store, synchronous, `ttl` 3 s.
-    pub fn nodes(nodes: usize) -> Self {
-        Self {
-            nodes,
-            stores: 1,
-            timing: "ttl = \"3s\"".into(),
-            policy: String::new(),
-            cluster: String::new(),
-            postgres: String::new(),
-            synchronous: true,
-            disk_megabytes: None,
-        }
-    }
-
-    /// With so many members of the store.
-    pub fn stores(mut self, stores: usize) -> Self {
-        self.stores = stores;
-        self
-    }
-
-    /// With other lines of `[timing]`.
-    pub fn timing(mut self, timing: &str) -> Self {
-        timing.clone_into(&mut self.timing);
-        self
-    }
-
-    /// With these lines of `[policy]`.
-    pub fn policy(mut self, policy: &str) -> Self {
-        policy.clone_into(&mut self.policy);
-        self
-    }
-
-    /// With more lines of `[postgres]`.
-    pub fn postgres(mut self, postgres: &str) -> Self {
-        postgres.clone_into(&mut self.postgres);
-        self
-    }
-
-    /// With a disk of this size for each node's data.
-    pub fn disks(mut self, megabytes: u32) -> Self {
-        self.disk_megabytes = Some(megabytes);
-        self
-    }
-
-    /// In asynchronous mode.
-    pub fn asynchronous(mut self) -> Self {
-        self.synchronous = false;
-        self.policy("sync_mode = \"asynchronous\"")
-    }
-
-    fn settings(&self, store: &Store) -> Settings {
-        Settings {
-            founders: (1..=self.nodes).map(node_name).collect(),
-            store: store.urls(),
-            timing: self.timing.clone(),
-            policy: self.policy.clone(),
-            cluster: self.cluster.clone(),
-            postgres: self.postgres.clone(),
-            disk_megabytes: self.disk_megabytes,
-        }
-    }
-}
-
-fn node_name(number: usize) -> String {
-    format!("node{number}")
-}
 
 /// A cluster that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +125,20 @@ impl Lab {
     /// From now on, whether every other node is to be waited for by commits when the cluster is whole.
     pub fn expect_synchronous(&self, yes: bool) {
         self.synchronous.store(yes, Ordering::Relaxed);
+    }
+
+    /// However many agents end unasked.
+    pub fn expect_any_restarts(&self) {
+        self.expect_restarts(usize::MAX);
+    }
+
+    /// Sees that no two databases have accepted writes at once so far.
+    ///
+    /// # Panics
+    ///
+    /// When two have.
+    pub fn judge_so_far(&self) {
+        assert_eq!(judge::two_writers(&self.seen.lock().expect("nobody panicked with it")), None);
     }
 
     /// So many agents will have ended unasked in the end, and been started again: their guards killed them.
@@ -415,7 +348,8 @@ impl Lab {
     async fn leave(&self, leader: usize) {
         self.nodes.iter().for_each(Node::unsupervised);
         let restarts: usize = self.nodes.iter().map(Node::restarts).sum();
-        assert_eq!(restarts, self.restarts.load(Ordering::Relaxed), "agents that were started again");
+        let expected = self.restarts.load(Ordering::Relaxed);
+        assert!(expected == usize::MAX || restarts == expected, "{restarts} agents were started again, not {expected}");
         let standbys = self.nodes.iter().enumerate().filter(|(number, _)| *number != leader).map(|(_, node)| node);
         for node in standbys.chain([&self.nodes[leader]]) {
             node.agent().signal(Signal::TERM);

@@ -8,12 +8,15 @@
 //! It never waits for a time, always for a condition with a deadline, and it judges nothing by speed.
 //!
 //! Where to go next: `world.rs` the namespaces · `network.rs` hosts and cuts · `store.rs` etcd · `node.rs` a node · `writer.rs` the client ·
-//! `prober.rs` who accepts writes · `cluster.rs` all of it together · `judge.rs` what must never be.
+//! `prober.rs` who accepts writes · `cluster.rs` all of it together · `judge.rs` what must never be ·
+//! `faults.rs` what `chaos` draws from.
 
 mod cluster;
+mod faults;
 mod judge;
 mod network;
 mod node;
+mod plan;
 mod prober;
 mod programs;
 mod sql;
@@ -21,9 +24,11 @@ mod store;
 mod world;
 mod writer;
 
-pub use cluster::{Lab, Plan, Whole, situation};
+pub use cluster::{Lab, Whole, situation};
+pub use faults::Fault;
 pub use network::{Host, Network};
 pub use node::Node;
+pub use plan::Plan;
 pub use programs::Programs;
 pub use store::Store;
 pub use world::{in_world, program_in_world};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Node {
     }
 
     /// From now on nobody starts its agent again.
-    pub(super) fn unsupervised(&self) {
+    pub fn unsupervised(&self) {
         self.supervisor.abort();
     }
 
@@ -144,12 +144,16 @@ impl Node {
         std::fs::remove_file(self.disk().join("filler")).expect("it was filled");
     }
 
-    /// Whether this program of PostgreSQL works on its data.
+    /// Whether this program of PostgreSQL works on its data, or on what will be them.
     pub fn runs(&self, program: &str) -> bool {
-        let data = self.data();
+        let directory = self.directory.display().to_string();
         let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        all.filter(|entry| std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with(program)))
-            .any(|entry| mentions(&entry.path(), &data))
+        all.filter(|entry| std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with(program))).any(
+            |entry| {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&line).contains(&directory)
+            },
+        )
     }
 
     /// Asks its database; `None` when it does not answer.
@@ -228,6 +232,15 @@ impl Node {
         let output = self.hactl_command(arguments).output().expect("the program is there");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Has `odoo-hactl` tell a wish, and does not wait for the answer.
+    pub fn wish(&self, arguments: &[&str]) {
+        let mut command = self.hactl_command(arguments);
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut started = started.expect("the program is there");
+        // It ends by its own time limit, or with the world.
+        std::thread::spawn(move || started.wait());
     }
 
     /// The same, to be started by whoever does not want to wait.
