@@ -2,7 +2,7 @@
 //!
 //! Each test is a situation (`odoo_ha_tests::lab`): a whole cluster, some harm, and a judge who wants it whole again with every acknowledged
 //! row, and never two databases that accepted writes at once.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod changes;
 mod cuts;
