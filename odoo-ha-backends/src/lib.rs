@@ -11,6 +11,7 @@
 //! | `etcd` | `Dcs` | etcd 3.4 and later; building it takes `protoc` |
 //! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
+//! | `linux-address` | `FloatingIp` | an address on a network interface of this host, announced by ARP and neighbour discovery |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `log` | `Notifier` | the program's own log |
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
@@ -19,6 +20,8 @@
 #[cfg(any(
     feature = "consul",
     feature = "etcd",
+    feature = "linux-address",
+    feature = "listener",
     feature = "peers-http",
     feature = "postgres",
     feature = "probe-postgres"
@@ -30,6 +33,8 @@ pub mod consul;
 pub mod etcd;
 #[cfg(feature = "guard")]
 pub mod guard;
+#[cfg(feature = "linux-address")]
+pub mod linux_address;
 #[cfg(feature = "listener")]
 pub mod listener;
 #[cfg(feature = "log")]

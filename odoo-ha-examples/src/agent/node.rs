@@ -9,7 +9,7 @@ use super::config::{AddressSection, AgentConfig};
 
 /// Puts the node together. Takes the data directory and the memory of this node for this process.
 pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
-    let AgentConfig { cluster, dcs, postgres, address, guard, peers, probes, timing, policy } = config;
+    let AgentConfig { cluster, dcs, postgres, address, guard: _, peers, probes, timing, policy } = config;
     let timing = timing.timing();
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
@@ -23,10 +23,14 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         .database(Arc::new(postgres.config(cluster.member.clone()).build()?))
         .timing(timing)
         .policy(policy.policy());
-    if let Some(AddressSection::Listener(section)) = address {
-        builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
+    match address {
+        Some(AddressSection::Listener(section)) => {
+            builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
+        }
+        Some(AddressSection::Linux(section)) => builder = builder.address(Arc::new(section.config()?.build()?)),
+        None => {}
     }
-    if let Some(guard) = guard.config(&postgres.data_dir, timing.stop_budget) {
+    if let Some(guard) = config.effective_guard()?.config(&postgres.data_dir, timing.stop_budget) {
         builder = builder.watchdog(Arc::new(guard.build()?));
     }
     if let Some(peers) = peers {

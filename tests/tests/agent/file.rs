@@ -54,6 +54,25 @@ fn check_shows_every_default_and_no_secret() {
 }
 
 #[test]
+fn an_address_of_the_host_is_dropped_by_the_guard() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("[address.listener]").unwrap();
+    let linux = "[address.linux]\naddress = \"10.0.0.9/24\"\ninterface = \"eth0\"\n";
+    for (more, command) in [
+        ("", "address\", \"delete\", \"10.0.0.9/24\", \"dev\", \"eth0\"]"),
+        ("[guard]\ndrop_address = [\"/bin/mine\"]\n", "drop_address = [\"/bin/mine\"]"),
+    ] {
+        std::fs::write(&path, format!("{before}{linux}{more}")).unwrap();
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--check", "--config"]).arg(&path).output().unwrap();
+        let shown = String::from_utf8(program.stdout).unwrap();
+        assert!(shown.contains(command), "{command} is not in\n{shown}{}", String::from_utf8_lossy(&program.stderr));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_its_place() {
     let cases = [
         ("[timing]\nttl = \"0.2s\"\n", "ttl"),

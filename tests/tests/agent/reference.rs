@@ -7,8 +7,8 @@ use std::time::Duration;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
     AddressSection, AgentConfig, Beginning, ClusterSection, ConsulSection, DcsSection, EtcdSection, GuardSection,
-    HttpProbeSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection, PostgresSection,
-    ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection,
+    HttpProbeSection, LinuxSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection,
+    PostgresSection, ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection,
 };
 use serde_json::Value;
 
@@ -43,7 +43,23 @@ fn everything() -> Vec<AgentConfig> {
             key_file: path(),
         }),
     ];
-    let config = |dcs| AgentConfig {
+    let addresses = [
+        AddressSection::Listener(ListenerSection {
+            listen: ([127, 0, 0, 1], 1).into(),
+            target: text(),
+            fence_file: path(),
+            connect_timeout: Duration::ZERO,
+        }),
+        AddressSection::Linux(LinuxSection {
+            address: String::new(),
+            interface: String::new(),
+            announcements: 1,
+            announce_interval: Duration::ZERO,
+            probe_wait: Duration::ZERO,
+            fence_file: path(),
+        }),
+    ];
+    let config = |dcs, address| AgentConfig {
         cluster: ClusterSection {
             name: ClusterId::new("shop").unwrap(),
             member: MemberId::new("a").unwrap(),
@@ -70,12 +86,7 @@ fn everything() -> Vec<AgentConfig> {
             wal_keep_mb: 1,
             parameters: Default::default(),
         },
-        address: Some(AddressSection::Listener(ListenerSection {
-            listen: ([127, 0, 0, 1], 1).into(),
-            target: text(),
-            fence_file: path(),
-            connect_timeout: Duration::ZERO,
-        })),
+        address: Some(address),
         guard: GuardSection {
             enabled: true,
             runtime_dir: path(),
@@ -119,7 +130,9 @@ fn everything() -> Vec<AgentConfig> {
         },
         policy: PolicySection { quorum: std::num::NonZeroU32::new(1), ..PolicySection::default() },
     };
-    stores.map(config).into()
+    let [one, other, last] = stores;
+    let [listener, linux] = addresses;
+    vec![config(one, linux.clone()), config(other, listener), config(last, linux)]
 }
 
 /// `section.key`, or `section.kind.key`; what is a section itself is none, but for the kinds of a probe.

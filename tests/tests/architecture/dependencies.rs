@@ -12,6 +12,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("consul", &["reqwest"]),
     ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
+    ("linux-address", &["netlink-packet-core", "netlink-packet-route", "netlink-sys", "nix"]),
     ("listener", &[]),
     ("log", &[]),
     ("memory", &[]),

@@ -39,6 +39,21 @@ fn its_shutdown_is_cut_short_before_its_watchdog_acts() {
 }
 
 #[test]
+fn a_shutdown_that_hangs_is_cut_short_before_the_watchdog_acts() {
+    for (seed, mode) in (0..20).flat_map(|seed| [(seed, SyncMode::Synchronous), (seed, SyncMode::Asynchronous)]) {
+        let (mut world, old, _) = whole(2, mode, seed);
+        // As it does while it waits for a standby that is out of reach.
+        world.node_mut(&old).database.slow_shutdown = true;
+        world.node_mut(&old).cut_from_store = true;
+        world.run_until("another leads", seconds(8), |world| world.leader().is_some_and(|leader| leader != old));
+        world.node_mut(&old).database.slow_shutdown = false;
+        world.node_mut(&old).cut_from_store = false;
+        heals(&mut world);
+        assert_eq!(world.node(&old).incarnation, 1, "the watchdog killed the agent: {}", world.story());
+    }
+}
+
+#[test]
 fn a_short_cut_costs_nothing() {
     let (mut world, old, _) = whole(2, SyncMode::Synchronous, 1);
     world.measure();

@@ -21,7 +21,7 @@ pub struct GuardSection {
     /// in good order before.
     #[serde(with = "humantime_serde")]
     pub acts_before: Duration,
-    /// A program with its arguments that drops the address of a node whose agent is dead.
+    /// A program with its arguments that drops the address of a node whose agent is dead. Default with `[address.linux]`: `ip` does.
     pub drop_address: Option<Vec<String>>,
     /// A program with its arguments that stops the services of such a node.
     pub stop_services: Option<Vec<String>>,

@@ -17,7 +17,7 @@ use std::path::Path;
 use odoo_ha_core::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-pub use address::{AddressSection, ListenerSection};
+pub use address::{AddressSection, LinuxSection, ListenerSection};
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
 pub use guard::GuardSection;
@@ -95,10 +95,12 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
-        if let Some(AddressSection::Listener(section)) = &self.address {
-            section.config(self.postgres.endpoint().to_string()).check()?;
+        match &self.address {
+            Some(AddressSection::Listener(section)) => section.config(self.postgres.endpoint().to_string()).check()?,
+            Some(AddressSection::Linux(section)) => section.config()?.check()?,
+            None => {}
         }
-        if let Some(guard) = self.guard.config(&self.postgres.data_dir, timing.stop_budget) {
+        if let Some(guard) = self.effective_guard()?.config(&self.postgres.data_dir, timing.stop_budget) {
             guard.check()?;
         }
         if let Some(peers) = &self.peers {
@@ -110,13 +112,25 @@ impl AgentConfig {
         Ok(())
     }
 
+    /// The guard, which drops an address of this host by itself unless it is told how.
+    pub(crate) fn effective_guard(&self) -> Result<GuardSection, Error> {
+        let mut guard = self.guard.clone();
+        if let Some(AddressSection::Linux(section)) = &self.address
+            && guard.enabled
+            && guard.drop_address.is_none()
+        {
+            guard.drop_address = Some(section.config()?.drop_command()?);
+        }
+        Ok(guard)
+    }
+
     /// The file as if every default stood in it. It holds no secret, as the file holds none.
     ///
     /// # Errors
     ///
-    /// `Misconfigured` when a value has no form in TOML.
+    /// `Misconfigured` when a value has no form in TOML, or a default cannot be told.
     pub fn effective(&self) -> Result<String, Error> {
-        let full = Self { timing: self.timing.effective(), ..self.clone() };
+        let full = Self { timing: self.timing.effective(), guard: self.effective_guard()?, ..self.clone() };
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
     }
