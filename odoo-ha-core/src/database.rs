@@ -347,9 +347,9 @@ pub struct SynchronousOrder {
     pub term: Term,
     /// The new value.
     pub standbys: SynchronousStandbys,
-    /// Return only once no commit can be acknowledged under the old value, and each of the named standbys has flushed
-    /// everything that could have been (the barrier, protocol rule 20). Asked for when the change makes
-    /// acknowledging harder.
+    /// Return only once no commit can be acknowledged under the old value, and as many of the named standbys as the new one demands
+    /// (of [`AllOf`](SynchronousStandbys::AllOf), each) have flushed everything that could have been (the barrier, protocol
+    /// rule 20). Asked for when the change makes acknowledging harder.
     pub barrier: bool,
 }
 

@@ -8,7 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`config`](PostgresConfig) | where things are; everything checked before the first order |
-//! | `settings`, `standby_names` | the settings that the agent owns, in a file of its own |
+//! | `settings`, `standby_names`, `proof` | the settings that the agent owns, in a file of its own |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
@@ -30,6 +30,7 @@ mod memory;
 mod process;
 mod programs;
 mod promote;
+mod proof;
 mod settings;
 mod slots;
 mod standby_names;
@@ -83,7 +84,7 @@ pub struct PostgresReplication {
     access: Access,
     spawned: Mutex<Option<Postmaster>>,
     phase: Mutex<&'static str>,
-    proof: Mutex<synchronous::Proof>,
+    proof: Mutex<proof::Proof>,
     changes: Arc<tokio::sync::Mutex<()>>,
     _lock: File,
 }

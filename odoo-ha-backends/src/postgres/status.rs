@@ -32,7 +32,7 @@ const SELF: &str = "select r.yes, i.system_identifier, \
 
 /// Its standbys: a sender counts only if no other bears its name and it holds its member's slot (protocol rule 22).
 const STANDBYS: &str = "select r.application_name, \
-     r.state = 'streaming' and s.active_pid is not distinct from r.pid and count(*) over (partition by r.application_name) = 1, \
+     r.state = 'streaming' and s.active_pid is not distinct from r.pid and count(*) over (partition by lower(r.application_name)) = 1, \
      r.flush_lsn, r.replay_lsn, r.sync_state in ('sync', 'quorum') \
      from pg_stat_replication r left join pg_replication_slots s on s.slot_name = 'odoo_ha_' || r.application_name";
 
