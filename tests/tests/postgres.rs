@@ -4,6 +4,8 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[path = "postgres/access.rs"]
+mod access;
 #[path = "postgres/barrier.rs"]
 mod barrier;
 #[path = "postgres/beginning.rs"]
@@ -12,6 +14,8 @@ mod beginning;
 mod conformance;
 #[path = "postgres/errors.rs"]
 mod errors;
+#[path = "postgres/foreign_files.rs"]
+mod foreign_files;
 #[path = "postgres/freezing.rs"]
 mod freezing;
 #[path = "postgres/full_disk.rs"]

@@ -3,7 +3,7 @@
 use odoo_ha_core::database::{BootstrapOrder, Bootstrapped, StopMode};
 use odoo_ha_core::error::{Error, ErrorKind};
 
-use super::client::Session;
+use super::client::{self, Session};
 use super::control::ClusterState;
 use super::error::{self, misconfigured, not_ready};
 use super::memory::{Memory, Unfinished, new_data_id};
@@ -46,6 +46,7 @@ impl PostgresReplication {
         let starting = self.launch(&Wanted::nothing(self.config.member.clone()), As::Primary).await?;
         let session = self.accepted(&starting).await?;
         self.make_role(&session).await?;
+        self.report_old_passwords(&session).await?;
         let row = session
             .row(
                 "select system_identifier, pg_current_wal_flush_lsn(), pg_walfile_name(pg_current_wal_insert_lsn()) \
@@ -146,16 +147,29 @@ impl PostgresReplication {
         }
         session.run(&sql).await?;
         if let Some(password) = &self.access.password {
-            // Not logged, whatever the database logs; an error's text never quotes the statement. Messages of their own: all of a message
-            // is logged before its first statement runs.
+            // The verifier is made here: the password itself never reaches the database, whatever that logs or watches. The statement is
+            // not logged either; messages of their own, since all of a message is logged before its first statement runs.
             session
                 .run(
                     "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
                      set standard_conforming_strings = on",
                 )
                 .await?;
-            let quoted = password.as_str().replace('\'', "''");
-            session.run(&format!("alter role \"{role}\" password '{quoted}'")).await?;
+            let verifier = client::scram_verifier(password);
+            session.run(&format!("alter role \"{role}\" password '{verifier}'")).await?;
+        }
+        Ok(())
+    }
+
+    /// Roles of adopted data that can no longer log in over the network.
+    async fn report_old_passwords(&self, session: &Session) -> Result<(), Error> {
+        let rows = session.rows("select rolname from pg_authid where rolcanlogin and rolpassword like 'md5%'").await?;
+        for row in &rows {
+            tracing::warn!(
+                member = %self.config.member,
+                role = row.text(0)?,
+                "this role's password is stored as md5, which is not accepted over the network: set it anew"
+            );
         }
         Ok(())
     }

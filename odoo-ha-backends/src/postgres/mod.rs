@@ -8,13 +8,14 @@
 //! | file | what |
 //! |---|---|
 //! | [`config`](PostgresConfig) | where things are; everything checked before the first order |
-//! | `settings`, `standby_names`, `proof` | the settings that the agent owns, in a file of its own |
+//! | `settings`, `access`, `standby_names`, `proof` | the settings that the agent owns, in a file of its own; who may connect |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
 //! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
 
+mod access;
 mod bootstrap;
 mod client;
 mod config;

@@ -11,7 +11,8 @@ use odoo_ha_core::error::Error;
 use odoo_ha_core::member::MemberId;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PostgresConfig, is_loopback};
+use super::access::AccessFile;
+use super::config::PostgresConfig;
 use super::error::{malformed, misconfigured};
 use super::files;
 use super::memory::Beside;
@@ -28,7 +29,7 @@ const STATE_MARK: &str = "# odoo-ha: ";
 pub(super) const RETRY_INTERVAL_MS: u64 = 100;
 
 /// Settings that only the agent sets.
-const OWNED: [&str; 24] = [
+const OWNED: [&str; 25] = [
     "data_directory",
     "hba_file",
     "listen_addresses",
@@ -38,6 +39,7 @@ const OWNED: [&str; 24] = [
     "wal_log_hints",
     "wal_retrieve_retry_interval",
     "lc_messages",
+    "password_encryption",
     "primary_conninfo",
     "primary_slot_name",
     "synchronous_standby_names",
@@ -200,7 +202,11 @@ pub(super) fn prepare(
     }
     let access = dir.join("pg_hba.conf");
     let text = files::read(&access)?.unwrap_or_default();
-    replace(&access, &text, &with_access(&text, config), owner)
+    let new = AccessFile::make(&text, config);
+    for line in &new.refused {
+        tracing::warn!(member = %config.member, line, "taken out of force in pg_hba.conf: over the network there is scram-sha-256 only");
+    }
+    replace(&access, &text, &new.text, owner)
 }
 
 fn replace(path: &Path, old: &str, new: &str, owner: Owner) -> Result<(), Error> {
@@ -230,6 +236,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
         ("wal_log_hints", "on".into()),
         ("wal_retrieve_retry_interval", format!("{RETRY_INTERVAL_MS}ms")),
         ("lc_messages", "C".into()),
+        ("password_encryption", "scram-sha-256".into()),
         ("recovery_target_timeline", "latest".into()),
         ("recovery_target", String::new()),
         ("recovery_target_lsn", String::new()),
@@ -270,30 +277,6 @@ fn without_ours(text: &str, parameters: &BTreeMap<String, String>) -> String {
         is_owned(&name) || by_default || parameters.contains_key(&name)
     };
     text.lines().filter(|line| !is_ours(line.trim_start())).map(|line| format!("{line}\n")).collect()
-}
-
-/// Who may connect: the agent over its socket, members and clients from the configured networks; then what else stands there.
-fn with_access(text: &str, config: &PostgresConfig) -> String {
-    const BEGIN: &str = "# odoo-ha: begin (written before every start)";
-    const END: &str = "# odoo-ha: end";
-    let mut ours = format!("{BEGIN}\nlocal all \"{}\" trust\n", config.superuser);
-    for network in &config.networks {
-        let method = if config.password.is_none() && is_loopback(network) { "trust" } else { "scram-sha-256" };
-        ours.push_str(&format!("host replication \"{}\" {network} {method}\n", config.replication_user));
-        ours.push_str(&format!("host all all {network} {method}\n"));
-    }
-    ours.push_str(END);
-    ours.push('\n');
-    let mut inside = false;
-    for line in text.lines() {
-        inside |= line == BEGIN;
-        if !inside {
-            ours.push_str(line);
-            ours.push('\n');
-        }
-        inside &= line != END;
-    }
-    ours
 }
 
 #[cfg(test)]
