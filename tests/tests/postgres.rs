@@ -28,5 +28,7 @@ mod processes;
 mod promotion;
 #[path = "postgres/rejoin.rs"]
 mod rejoin;
+#[path = "postgres/slots.rs"]
+mod slots;
 #[path = "postgres/stopping.rs"]
 mod stopping;

@@ -149,7 +149,7 @@ impl PostgresReplication {
     }
 
     /// A WAL sender of this member's earlier life may still hold the slot.
-    async fn free_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
+    pub(super) async fn free_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
         // Whoever else holds it for a moment, as the upstream's own agent does while it makes the slot, is waited for.
         let sql = format!(
             "select case when backend_type = 'walsender' then pg_terminate_backend(active_pid) end \

@@ -12,8 +12,6 @@ use super::error::{malformed, misconfigured, not_ready};
 use super::freeze::FrozenDatabase;
 use super::history::{self, History};
 use super::memory::Memory;
-use super::settings::slot_name;
-use super::slots::make_slot;
 use super::start::As;
 use super::{PostgresReplication, files};
 
@@ -49,7 +47,15 @@ impl PostgresReplication {
         }
         // Of the same reign: it was decided when this copy came to it.
         if memory.term == order.term && memory.data_id.is_some() && memory.reserved.is_none() {
-            return self.follow_as_it_is(order, memory).await;
+            return match self.missing_log(order).await? {
+                None => self.follow_as_it_is(order, memory).await,
+                Some(why) if !order.may_discard => Err(Error::new(ErrorKind::Diverged, why)
+                    .hint("allow the data to be discarded: they are cloned anew; to keep more log, raise max_slot_wal_keep_size")),
+                Some(why) => {
+                    tracing::warn!(member = %self.config.member, why, "the data cannot follow as they are");
+                    self.clone_from(order, memory).await
+                }
+            };
         }
         self.phase("asking the upstream for its history");
         let upstream = self.upstream_session(order).await?;
@@ -90,6 +96,7 @@ impl PostgresReplication {
                 self.apply(&postmaster, &wanted).await?
             }
             None => {
+                self.free_slot_in_passing(order).await;
                 let starting = self.launch(&wanted, As::Standby).await?;
                 self.accepted(&starting).await?
             }
@@ -111,11 +118,6 @@ impl PostgresReplication {
             order.upstream.endpoint, order.system_id
         ))
         .hint("check the addresses in the configuration"))
-    }
-
-    /// The own slot on the upstream, so that what is streamed from now on is kept.
-    pub(super) async fn ensure_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
-        make_slot(upstream, &slot_name(&self.config.member)).await
     }
 }
 

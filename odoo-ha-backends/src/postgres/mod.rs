@@ -12,6 +12,7 @@
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
+//! | `missing_log` | why a standby gets nothing from the upstream that it is told to follow |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
 //! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
 
@@ -28,6 +29,7 @@ mod freeze;
 mod history;
 mod instance;
 mod memory;
+mod missing_log;
 mod process;
 mod programs;
 mod promote;
