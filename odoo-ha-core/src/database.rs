@@ -171,6 +171,8 @@ pub struct DatabaseStatus {
     pub synchronous: Option<SynchronousStandbys>,
     /// Settings that weaken the promise (fsync off, …), each as a sentence for the operator.
     pub weaknesses: Vec<String>,
+    /// Settings that were changed and wait for a restart of the database, by name.
+    pub pending_restart: Vec<String>,
 }
 
 impl DatabaseStatus {
@@ -189,6 +191,7 @@ impl DatabaseStatus {
             standbys: BTreeMap::new(),
             synchronous: None,
             weaknesses: Vec::new(),
+            pending_restart: Vec::new(),
         }
     }
 }

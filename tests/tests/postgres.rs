@@ -20,6 +20,8 @@ mod foreign_files;
 mod freezing;
 #[path = "postgres/full_disk.rs"]
 mod full_disk;
+#[path = "postgres/parameters.rs"]
+mod parameters;
 #[path = "postgres/permissions.rs"]
 mod permissions;
 #[path = "postgres/processes.rs"]

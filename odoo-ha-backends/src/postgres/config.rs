@@ -14,6 +14,7 @@ use super::PostgresReplication;
 use super::client::Access;
 use super::error::{self, misconfigured};
 use super::memory::Beside;
+use super::parameters::Parameters;
 use super::programs::Programs;
 use super::settings;
 use super::user::Owner;
@@ -50,7 +51,9 @@ pub struct PostgresConfig {
     pub(super) password: Option<Secret>,
     pub(super) run_as: Option<String>,
     pub(super) networks: Vec<String>,
-    pub(super) parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
+    /// `parameters`, once built; they may be changed from then on.
+    pub(super) live: Parameters,
     pub(super) wal_keep_mb: u32,
 }
 
@@ -81,6 +84,7 @@ impl PostgresConfig {
             run_as: None,
             networks: vec!["127.0.0.1/32".into(), "::1/128".into()],
             parameters: BTreeMap::new(),
+            live: Parameters::default(),
             wal_keep_mb: 1024,
         }
     }
@@ -155,14 +159,25 @@ impl PostgresConfig {
         self
     }
 
+    /// Checks what can be checked without looking at the machine: no file is read, nothing is taken.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, naming the setting and what to do.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_names()?;
+        self.check_networks()?;
+        check_parameters(&self.parameters)
+    }
+
     /// Checks everything that can be checked without a database, and takes the data directory for this process.
     ///
     /// # Errors
     ///
     /// `Misconfigured`, naming the setting and what to do; `Disk`.
     pub fn build(mut self) -> Result<PostgresReplication, Error> {
-        self.check_names()?;
-        self.check_networks()?;
+        self.check()?;
+        self.live = Parameters::new(self.parameters.clone());
         let password = self.read_password()?;
         self.data_dir = settled_dir(&self.data_dir)?;
         let owner = Owner::find(self.run_as.as_deref())?;
@@ -209,16 +224,6 @@ impl PostgresConfig {
             return Err(misconfigured(format!("endpoint {} is not a host name or address with a port", self.endpoint))
                 .hint("say where the other members reach this database"));
         }
-        for name in self.parameters.keys() {
-            if settings::is_owned(name) {
-                return Err(misconfigured(format!("setting {name:?} is the agent's own"))
-                    .hint("leave it out of the parameters"));
-            }
-            let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
-            if name.is_empty() || !name.bytes().all(fine) {
-                return Err(misconfigured(format!("{name:?} is not the name of a setting of PostgreSQL")));
-            }
-        }
         Ok(())
     }
 
@@ -260,6 +265,22 @@ impl PostgresConfig {
         let line = format!("*:*:*:{}:{escaped}\n", self.replication_user);
         super::files::write_durably(&beside.password_file(), line.as_bytes(), owner)
     }
+}
+
+/// Settings that the configuration may give.
+pub(super) fn check_parameters(parameters: &BTreeMap<String, String>) -> Result<(), Error> {
+    for name in parameters.keys() {
+        if settings::is_owned(name) {
+            return Err(misconfigured(format!("setting {name:?} is the agent's own"))
+                .hint("leave it out of the parameters; docs/reference/configuration.md lists the agent's own ones"));
+        }
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
+        if name.is_empty() || !name.bytes().all(fine) {
+            return Err(misconfigured(format!("{name:?} is not the name of a setting of PostgreSQL"))
+                .hint("write it as in postgresql.conf, its value in quotes"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether all of this network is the machine itself.

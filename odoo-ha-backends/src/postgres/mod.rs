@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`config`](PostgresConfig) | where things are; everything checked before the first order |
 //! | `settings`, `access`, `standby_names`, `proof` | the settings that the agent owns, in a file of its own; who may connect |
+//! | `parameters` | the configured settings, changed while the database runs |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
@@ -30,6 +31,7 @@ mod history;
 mod instance;
 mod memory;
 mod missing_log;
+mod parameters;
 mod process;
 mod programs;
 mod promote;

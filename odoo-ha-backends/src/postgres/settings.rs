@@ -29,7 +29,7 @@ const STATE_MARK: &str = "# odoo-ha: ";
 pub(super) const RETRY_INTERVAL_MS: u64 = 100;
 
 /// Settings that only the agent sets.
-const OWNED: [&str; 25] = [
+const OWNED: [&str; 30] = [
     "data_directory",
     "hba_file",
     "listen_addresses",
@@ -46,6 +46,8 @@ const OWNED: [&str; 25] = [
     "recovery_target",
     "recovery_target_lsn",
     "recovery_target_name",
+    "recovery_target_action",
+    "recovery_target_inclusive",
     "recovery_target_time",
     "recovery_target_xid",
     "recovery_target_timeline",
@@ -54,7 +56,10 @@ const OWNED: [&str; 25] = [
     "standby_mode",
     "odoo_ha.upstream",
     "cluster_name",
+    "config_file",
     "include",
+    "include_dir",
+    "include_if_exists",
 ];
 
 /// Settings that have another default here; the configuration may change them.
@@ -198,7 +203,7 @@ pub(super) fn prepare(
     replace(&main, &text, &with_include(&text), owner)?;
     let auto = dir.join("postgresql.auto.conf");
     if let Some(text) = files::read(&auto)? {
-        replace(&auto, &text, &without_ours(&text, &config.parameters), owner)?;
+        replace(&auto, &text, &without_ours(&text, &config.live.now()), owner)?;
     }
     let access = dir.join("pg_hba.conf");
     let text = files::read(&access)?.unwrap_or_default();
@@ -221,7 +226,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
     let mut values: BTreeMap<String, String> =
         DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     values.insert("wal_keep_size".into(), format!("{}MB", config.wal_keep_mb));
-    values.extend(config.parameters.clone());
+    values.extend(config.live.now());
     let socket_dir = config.socket_dir.as_deref().unwrap_or(beside.dir());
     let upstream = wanted.upstream().map(ToString::to_string).unwrap_or_default();
     let slot = if wanted.upstream.is_some() { slot_name(&config.member) } else { String::new() };

@@ -64,7 +64,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[policy]\nquorum = 0\n", "line 20: invalid value: integer `0`"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
-        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "exactly 1 element"),
         (
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",
@@ -72,6 +72,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 20"),
+        ("[postgres.parameters]\nprimary_conninfo = \"host=x\"\n", "setting \"primary_conninfo\" is the agent's own"),
+        ("[postgres.parameters]\n\"work mem\" = \"1MB\"\n", "not the name of a setting"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];
     for (more, says) in cases {

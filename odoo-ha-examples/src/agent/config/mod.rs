@@ -93,6 +93,7 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
+        self.postgres.config(self.cluster.member.clone()).check()?;
         if let Some(AddressSection::Listener(section)) = &self.address {
             section.config(self.postgres.endpoint().to_string()).check()?;
         }
