@@ -14,6 +14,8 @@ mod beginning;
 mod conformance;
 #[path = "postgres/errors.rs"]
 mod errors;
+#[path = "postgres/external.rs"]
+mod external;
 #[path = "postgres/foreign_files.rs"]
 mod foreign_files;
 #[path = "postgres/freezing.rs"]

