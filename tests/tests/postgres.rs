@@ -6,6 +6,8 @@ mod support;
 
 #[path = "postgres/access.rs"]
 mod access;
+#[path = "postgres/archive.rs"]
+mod archive;
 #[path = "postgres/barrier.rs"]
 mod barrier;
 #[path = "postgres/beginning.rs"]

@@ -14,6 +14,7 @@ use super::client::Session;
 use super::control::ControlData;
 use super::external::ExternalCommand;
 use super::follow::upstream_history;
+use super::history::History;
 use super::memory::{Memory, Unfinished, new_data_id};
 use super::settings::{self, Wanted, slot_name};
 use super::start::{As, mark_standby};
@@ -29,7 +30,7 @@ const COPY_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Room that must be left on the disk beside two copies, for the log that is written meanwhile.
-const SPARE_BYTES: u64 = 512 * 1024 * 1024;
+pub(super) const SPARE_BYTES: u64 = 512 * 1024 * 1024;
 
 impl PostgresReplication {
     /// Rewinds; what a failed rewind leaves is never started, but cloned anew.
@@ -38,11 +39,13 @@ impl PostgresReplication {
         order: &FollowOrder,
         mut memory: Memory,
         upstream: &Session,
+        theirs: &History,
     ) -> Result<Followed, Error> {
         self.ensure_upstream_slot(upstream).await?;
         self.checkpoint_of_upstream(upstream, order.timeline).await?;
         self.phase("stopping the database to rewind it");
         self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT).await?;
+        self.save_unarchived(theirs, true).await?;
         memory.unfinished = Some(Unfinished::Rewind);
         self.remember(&memory).await?;
         match self.rewind(order).await {
@@ -278,7 +281,7 @@ async fn copy_bytes(upstream: &Session) -> Result<u64, Error> {
     row.parse(0)
 }
 
-fn free_bytes(dir: &Path) -> Result<u64, Error> {
+pub(super) fn free_bytes(dir: &Path) -> Result<u64, Error> {
     let stat = rustix::fs::statvfs(dir).map_err(|source| {
         error::io(format!("the room on the disk of {} cannot be read", dir.display()), source.into())
     })?;

@@ -60,6 +60,7 @@ impl PostgresReplication {
         self.phase("asking the upstream for its history");
         let upstream = self.upstream_session(order).await?;
         let their_history = upstream_history(&upstream, order.timeline).await?;
+        self.save_unarchived(&their_history, false).await?;
         let frozen = self.frozen(&memory, timeout / 2).await?;
         match divergence(&frozen, &their_history, &memory, order) {
             None => {
@@ -71,7 +72,7 @@ impl PostgresReplication {
             Some(divergence) => {
                 tracing::warn!(member = %self.config.member, why = divergence.why, "the data cannot follow as they are");
                 if divergence.rewindable && self.control().await?.hints_logged {
-                    self.rewind_or_clone(order, memory, &upstream).await
+                    self.rewind_or_clone(order, memory, &upstream, &their_history).await
                 } else {
                     self.clone_from(order, memory).await
                 }

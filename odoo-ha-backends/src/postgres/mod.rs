@@ -14,11 +14,13 @@
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
 //! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
 //! | `external` | the operator's own commands that make a copy |
+//! | `archive` | log that an old leader had not archived |
 //! | `missing_log` | why a standby gets nothing from the upstream that it is told to follow |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
 //! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
 
 mod access;
+mod archive;
 mod bootstrap;
 mod client;
 mod config;
