@@ -38,3 +38,5 @@ mod rejoin;
 mod slots;
 #[path = "postgres/stopping.rs"]
 mod stopping;
+#[path = "postgres/versions.rs"]
+mod versions;

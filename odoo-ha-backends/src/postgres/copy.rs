@@ -265,7 +265,7 @@ impl PostgresReplication {
     fn program_conninfo(&self, order: &FollowOrder) -> String {
         let name = format!("copy for {}", self.config.member);
         let (user, database) = (&self.config.replication_user, &self.config.database);
-        settings::conninfo(&order.upstream.endpoint, &name, user, Some(database), &self.beside)
+        settings::conninfo(&order.upstream.endpoint, &name, user, database, &self.beside)
     }
 
     /// The agent's settings written, durably, for the next start or reload.

@@ -134,7 +134,8 @@ impl Wanted {
         let Some((_, endpoint)) = &self.upstream else {
             return String::new();
         };
-        conninfo(endpoint, config.member.as_str(), &config.replication_user, None, beside)
+        // The database is for the synchronisation of logical slots (PostgreSQL 17); streaming itself has none.
+        conninfo(endpoint, config.member.as_str(), &config.replication_user, &config.database, beside)
     }
 }
 
@@ -143,23 +144,20 @@ pub(super) fn conninfo(
     endpoint: &Endpoint,
     application_name: &str,
     user: &str,
-    database: Option<&str>,
+    database: &str,
     beside: &Beside,
 ) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let mut text = format!(
-        "host={} port={} user={} application_name={} passfile={} connect_timeout=3 keepalives_idle=5 \
+    format!(
+        "host={} port={} user={} dbname={} application_name={} passfile={} connect_timeout=3 keepalives_idle=5 \
          keepalives_interval=2 keepalives_count=3 tcp_user_timeout=5000",
         quoted(&endpoint.host),
         endpoint.port,
         quoted(user),
+        quoted(database),
         quoted(application_name),
         quoted(&beside.password_file().to_string_lossy()),
-    );
-    if let Some(database) = database {
-        text.push_str(&format!(" dbname={}", quoted(database)));
-    }
-    text
+    )
 }
 
 /// The name of the physical slot that a member's upstream keeps for it.
