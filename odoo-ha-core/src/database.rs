@@ -171,6 +171,8 @@ pub struct DatabaseStatus {
     pub synchronous: Option<SynchronousStandbys>,
     /// Settings that weaken the promise (fsync off, …), each as a sentence for the operator.
     pub weaknesses: Vec<String>,
+    /// Settings that were changed and wait for a restart of the database, by name.
+    pub pending_restart: Vec<String>,
 }
 
 impl DatabaseStatus {
@@ -189,6 +191,7 @@ impl DatabaseStatus {
             standbys: BTreeMap::new(),
             synchronous: None,
             weaknesses: Vec::new(),
+            pending_restart: Vec::new(),
         }
     }
 }
@@ -347,9 +350,9 @@ pub struct SynchronousOrder {
     pub term: Term,
     /// The new value.
     pub standbys: SynchronousStandbys,
-    /// Return only once no commit can be acknowledged under the old value, and each of the named standbys has flushed
-    /// everything that could have been (the barrier, protocol rule 20). Asked for when the change makes
-    /// acknowledging harder.
+    /// Return only once no commit can be acknowledged under the old value, and as many of the named standbys as the new one demands
+    /// (of [`AllOf`](SynchronousStandbys::AllOf), each) have flushed everything that could have been (the barrier, protocol
+    /// rule 20). Asked for when the change makes acknowledging harder.
     pub barrier: bool,
 }
 

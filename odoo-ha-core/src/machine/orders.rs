@@ -90,7 +90,7 @@ impl Machine {
             (DatabaseOrder::Bootstrap(_), Err(failure)) => self.bootstrap_failed(&failure),
             (DatabaseOrder::SetSynchronous(order), Ok(_)) => self.synchronous_set(&order),
             (DatabaseOrder::SetSynchronous(order), Err(failure)) => self.synchronous_failed(&order, &failure),
-            (DatabaseOrder::KeepSlots(members), Ok(_)) => self.upkeep.slots = Some(members),
+            (DatabaseOrder::KeepSlots(members), Ok(_)) => self.slots_kept(members),
             (DatabaseOrder::KeepSlots(_), Err(failure)) => {
                 self.upkeep.slots_again_at = self.after(Duration::from_secs(1));
                 self.trouble(format!("replication slots could not be kept: {failure}"));

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::HaNode;
 use odoo_ha_core::error::Error;
+use odoo_ha_core::roles::ReplicationManager;
 
 use super::config::{AddressSection, AgentConfig};
 
-/// Puts the node together. Takes the data directory and the memory of this node for this process.
-pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
+/// Puts the node together, and hands out its database beside it. Takes the data directory and the memory of this node for this process.
+pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplication>), Error> {
     let AgentConfig { cluster, dcs, postgres, address, guard: _, peers, probes, timing, policy } = config;
     let timing = timing.timing();
+    let database = Arc::new(postgres.config(cluster.member.clone()).build()?);
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
         .member(cluster.member.clone())
@@ -20,7 +23,7 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         .state_dir(&cluster.state_dir)
         .endpoint(postgres.endpoint())
         .dcs(dcs.build(cluster.name.clone())?)
-        .database(Arc::new(postgres.config(cluster.member.clone()).build()?))
+        .database(Arc::clone(&database) as Arc<dyn ReplicationManager>)
         .timing(timing)
         .policy(policy.policy());
     match address {
@@ -39,5 +42,5 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
     for (number, probe) in probes.iter().enumerate() {
         builder = builder.probe(probe.build(number)?, probe.settings());
     }
-    builder.build()
+    Ok((builder.build()?, database))
 }

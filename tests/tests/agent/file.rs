@@ -91,6 +91,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 20"),
+        ("[postgres.parameters]\nprimary_conninfo = \"host=x\"\n", "setting \"primary_conninfo\" is the agent's own"),
+        ("[postgres.parameters]\n\"work mem\" = \"1MB\"\n", "not the name of a setting"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];
     for (more, says) in cases {

@@ -17,9 +17,9 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("memory", &[]),
     ("peers-http", &[]),
-    ("postgres", &["tokio-postgres"]),
+    ("postgres", &["tokio-postgres", "postgres-protocol"]),
     ("probe-http", &["reqwest"]),
-    ("probe-postgres", &["tokio-postgres"]),
+    ("probe-postgres", &["tokio-postgres", "postgres-protocol"]),
     ("probe-tcp", &[]),
     ("sqlite", &["rusqlite"]),
 ];

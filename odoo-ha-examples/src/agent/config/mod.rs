@@ -95,6 +95,7 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
+        self.postgres.config(self.cluster.member.clone()).check()?;
         match &self.address {
             Some(AddressSection::Listener(section)) => section.config(self.postgres.endpoint().to_string()).check()?,
             Some(AddressSection::Linux(section)) => section.config()?.check()?,
