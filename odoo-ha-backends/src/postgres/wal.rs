@@ -1,5 +1,7 @@
 //! Where the log ends, read from its files by `pg_waldump`.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,19 +57,27 @@ pub(super) async fn record_length(
     let unreadable =
         |why: String| malformed(format!("the log at {start} of timeline {timeline} cannot be read: {why}"));
     let dir = data_dir.join("pg_wal");
-    let exists = |position: u64| dir.join(file_name(timeline, Lsn(position), segment_bytes)).exists();
+    let name = |position: u64| file_name(timeline, Lsn(position), segment_bytes);
+    let exists = |position: u64| dir.join(name(position)).exists();
     let first = start.0 - start.0 % segment_bytes.max(1);
     if !exists(first) {
         return Err(unreadable("its file is missing".into()));
     }
+    if start.0 - first < PAGE_BYTES && is_unwritten(&dir.join(name(first))) {
+        return Ok(None);
+    }
     // Without an end, pg_waldump waits 5 s for a next file. A record that goes on in a file that is not there is not complete.
-    let mut end = first + segment_bytes;
+    let mut end = first + segment_bytes.max(1);
     while exists(end) && end - first < MAX_RECORD_BYTES {
         end += segment_bytes;
     }
+    // The files are named: pg_waldump would learn the size of a segment from whichever file it finds first, and stop at one that is made in
+    // advance and has nothing in it yet.
+    let (first, last) = (name(first), name(end - segment_bytes.max(1)));
     let (dir, end) = (dir.to_string_lossy(), Lsn(end).to_string());
     let (timeline, start) = (timeline.to_string(), start.to_string());
-    let arguments = ["--path", &dir, "--timeline", &timeline, "--start", &start, "--end", &end, "--limit", "1"];
+    let arguments =
+        ["--path", &dir, "--timeline", &timeline, "--start", &start, "--end", &end, "--limit", "1", &first, &last];
     let output = programs.ask("pg_waldump", &arguments, timeout).await?;
     let length = output.stdout.lines().find_map(total_length);
     // Only its own words prove that nothing complete is there: it may also have failed to read.
@@ -76,6 +86,13 @@ pub(super) async fn record_length(
         return Err(unreadable(telling_line(&output.stderr)));
     }
     Ok(length)
+}
+
+/// Whether nothing was written into a log file yet: it is made in advance, of zeros.
+fn is_unwritten(file: &Path) -> bool {
+    let mut header = [1; SEGMENT_HEADER_BYTES as usize];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header.iter().all(|byte| *byte == 0)
 }
 
 /// The name of the log file that holds the byte at this position.
@@ -112,6 +129,18 @@ mod tests {
     use super::*;
 
     const SEGMENT: u64 = 16 * 1024 * 1024;
+
+    #[test]
+    fn a_file_of_zeros_is_unwritten() {
+        let file = std::env::temp_dir().join(format!("odoo-ha-wal-{}", std::process::id()));
+        let found: Vec<bool> = [vec![0; 100], vec![0, 1].repeat(50), vec![0; 10]]
+            .iter()
+            .map(|content| std::fs::write(&file, content).is_ok() && is_unwritten(&file))
+            .collect();
+        assert!(std::fs::remove_file(&file).is_ok());
+        assert_eq!(found, [true, false, false]);
+        assert!(!is_unwritten(&file), "there is none");
+    }
 
     #[test]
     fn a_record_within_a_page_ends_aligned() {

@@ -128,3 +128,18 @@ async fn a_stop_ends_what_a_session_had_started_in_a_session_of_its_own() {
     own.kill().unwrap();
     own.wait().unwrap();
 }
+
+/// Files that are made in advance have nothing in them yet, not even how long a file is: what is looked for stands in others. (Found by the
+/// failover rig: a switchover never ended.)
+#[tokio::test]
+async fn the_end_is_read_beside_log_files_that_nothing_was_written_into() {
+    let place = Place::new();
+    let a = place.member("a");
+    bootstrap(&a).await;
+    for number in 0x20..0x60 {
+        let file = place.data_dir("a").join(format!("pg_wal/0000000100000000000000{number:02X}"));
+        std::fs::File::create(file).unwrap().set_len(16 * 1024 * 1024).unwrap();
+    }
+    let stopped = a.stop(StopMode::Fast, LONG).await.unwrap();
+    assert!(stopped.clean && stopped.lsn > Lsn(0), "{stopped:?}");
+}
