@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use odoo_ha_core::error::Error;
+use odoo_ha_core::lsn::Lsn;
 use odoo_ha_core::member::MemberId;
 
 use super::PostgresReplication;
@@ -79,12 +80,15 @@ impl PostgresReplication {
     /// kept for members anyway.
     async fn advance_on_standby(&self, session: &Session, wanted: &BTreeSet<String>) -> Result<(), Error> {
         let keep_bytes = u64::from(self.config.wal_keep_mb) * 1024 * 1024;
+        let row = session.row("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() end").await?;
+        let Some(target) = row.lsn(0)?.0.checked_sub(keep_bytes).filter(|target| *target > 0).map(Lsn) else {
+            return Ok(());
+        };
         for name in wanted {
             session
                 .rows(&format!(
-                    "select pg_replication_slot_advance(slot_name, pg_last_wal_replay_lsn() - {keep_bytes}::numeric) \
-                     from pg_replication_slots where slot_name = '{name}' and not active and pg_is_in_recovery() \
-                     and pg_wal_lsn_diff(pg_last_wal_replay_lsn(), restart_lsn) > {keep_bytes}"
+                    "select pg_replication_slot_advance(slot_name, '{target}') from pg_replication_slots \
+                     where slot_name = '{name}' and not active and restart_lsn < '{target}'"
                 ))
                 .await?;
         }
