@@ -80,3 +80,22 @@ fn strict_and_its_only_standby_gone_and_back() {
         assert_eq!(lab.whole().await, before);
     });
 }
+#[test]
+fn log_that_the_standby_needs_is_gone() {
+    let little = "wal_keep_mb = 16\nparameters = { max_slot_wal_keep_size = \"32MB\", max_wal_size = \"64MB\", min_wal_size = \"32MB\" }";
+    situation("standbys::log_that_the_standby_needs_is_gone", Plan::nodes(2).postgres(little), async |lab| {
+        let before = lab.whole().await;
+        let (leader, standby) = (&lab.nodes[before.leader], &lab.nodes[lab.other(&[before.leader])]);
+        standby.kill_everything();
+        lab.writes_more(20).await;
+        for _ in 0..8 {
+            // One at a time: a checkpoint throws away what nobody may ask for any more.
+            leader.ask("insert into probed values (now()); select pg_switch_wal()").await.unwrap();
+            leader.ask("checkpoint").await.unwrap();
+        }
+        let clones = standby.log().matches("by: Clone").count();
+        standby.agent().restart();
+        assert_eq!(lab.whole().await, before);
+        assert_eq!(standby.log().matches("by: Clone").count(), clones + 1);
+    });
+}
