@@ -12,7 +12,7 @@ use super::client::Session;
 use super::error::{malformed, not_ready};
 use super::process::Postmaster;
 use super::proof::{Before, Proof};
-use super::{LOOK_INTERVAL, PostgresReplication};
+use super::{LOOK_INTERVAL, PostgresReplication, standby_names};
 
 /// A commit that waits for the synchronous standbys as any other does.
 const CANARY: &str =
@@ -56,8 +56,8 @@ impl PostgresReplication {
         self.proven(|proof| proof.begin(postmaster.pid(), &before, &wanted.synchronous));
         let session = self.apply(&postmaster, &wanted).await?;
         if !order.barrier || order.standbys == SynchronousStandbys::Nobody {
-            let now = standby_names::names(text);
-            let dropped = standby_names::names(&before).into_iter().filter(|name| !now.contains(name)).collect();
+            let now = standby_names::names(&wanted.synchronous);
+            let dropped = standby_names::names(&before.text).into_iter().filter(|name| !now.contains(name)).collect();
             self.end_silent_senders(session, &dropped);
             return Ok(());
         }

@@ -223,14 +223,16 @@ impl Lab {
         eventually("the client writes", PATIENCE, async || self.wrote(since).then_some(())).await;
     }
 
+    /// How many writes the client has had acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.writer.look(|book| book.acknowledged.len())
+    }
+
     /// Waits until the client has had so many more writes acknowledged.
     pub async fn writes_more(&self, count: usize) {
-        let had = self.writer.look(|book| book.acknowledged.len());
+        let had = self.acknowledged();
         let what = format!("the client writes {count} rows");
-        eventually(&what, PATIENCE, async || {
-            self.writer.look(|book| book.acknowledged.len() >= had + count).then_some(())
-        })
-        .await;
+        eventually(&what, PATIENCE, async || (self.acknowledged() >= had + count).then_some(())).await;
     }
 
     /// The longest time between two writes that the client has seen acknowledged since then, the time up to now included.

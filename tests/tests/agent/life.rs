@@ -150,6 +150,8 @@ async fn told_to_leave_it_hands_over_and_told_of_a_change_it_takes_it_over() {
     let [(_, leader), (other_name, other)] = &mut agents;
     leader.tells("STATUS=leading in term").await;
     other.says("the database streams from").await;
+    // Before it counts, nobody can hand over to it.
+    leader.says("commits are acknowledged when").await;
 
     // SIGHUP: times count at once, the rest is named.
     for agent in [&*leader, &*other] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use odoo_ha_tests::lab::{Plan, situation};
+use odoo_ha_tests::lab::{Lab, Plan, situation};
 
 #[test]
 fn synchronous_standby_gone_and_back_and_gone() {
@@ -34,6 +34,52 @@ fn standby_a_second_behind_when_the_leader_goes() {
     });
 }
 
+/// One of two standbys has to have each commit, or both.
+async fn leader_and_later_a_standby_gone(lab: &Lab, k: u32) {
+    let before = lab.whole().await;
+    assert_eq!(lab.sync_record().await.unwrap().k, k);
+    lab.nodes[before.leader].kill_everything();
+    let after = lab.led_anew(before).await;
+    assert_ne!(after.leader, before.leader);
+    lab.writes_more(20).await;
+    lab.nodes[before.leader].agent().restart();
+    let before = lab.whole().await;
+    let standby = &lab.nodes[lab.other(&[before.leader])];
+    standby.kill_everything();
+    lab.writes_more(50).await;
+    standby.agent().restart();
+    assert_eq!(lab.whole().await, before);
+}
+
+#[test]
+fn any_one_of_two_standbys_is_enough() {
+    let plan = Plan::nodes(3).policy("quorum = 1");
+    let test = "standbys::any_one_of_two_standbys_is_enough";
+    situation(test, plan, async |lab| leader_and_later_a_standby_gone(lab, 1).await);
+}
+
+#[test]
+fn both_of_two_standbys_are_waited_for() {
+    let test = "standbys::both_of_two_standbys_are_waited_for";
+    situation(test, Plan::nodes(3), async |lab| leader_and_later_a_standby_gone(lab, 2).await);
+}
+
+#[test]
+fn strict_and_its_only_standby_gone_and_back() {
+    let plan = Plan::nodes(2).policy("sync_mode = \"strict\"");
+    situation("standbys::strict_and_its_only_standby_gone_and_back", plan, async |lab| {
+        let before = lab.whole().await;
+        let standby = &lab.nodes[lab.other(&[before.leader])];
+        standby.kill_everything();
+        // A commit that began before may still be acknowledged; then there is none for longer than a standby is waited for elsewhere.
+        lab.stays(before, Duration::from_secs(1)).await;
+        let had = lab.acknowledged();
+        lab.stays(before, Duration::from_secs(4)).await;
+        assert_eq!(lab.acknowledged(), had, "a strict leader acknowledged alone");
+        standby.agent().restart();
+        assert_eq!(lab.whole().await, before);
+    });
+}
 #[test]
 fn log_that_the_standby_needs_is_gone() {
     let little = "wal_keep_mb = 16\nparameters = { max_slot_wal_keep_size = \"32MB\", max_wal_size = \"64MB\", min_wal_size = \"32MB\" }";
