@@ -15,14 +15,27 @@
 //! | `log` | `Notifier` | the program's own log |
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
+//! | `linux-watchdog` | `Watchdog` | the kernel's `/dev/watchdog`; untested on a device |
+//!
+//! # The guard in a program of your own
+//!
+//! The `guard` backend needs no program beside yours: when it is armed, it starts the running program a second time (`/proc/self/exe`, so the very
+//! file that runs, also after an update), with a first argument that no program uses. One line makes a program ready for that, first in `main`,
+//! before threads, runtimes and the parsing of arguments:
+//!
+//! ```no_run
+//! # #[cfg(feature = "guard")]
+//! fn main() {
+//!     odoo_ha_backends::guard::run_if_guard();
+//!     // everything else
+//! }
+//! # #[cfg(not(feature = "guard"))]
+//! # fn main() {}
+//! ```
+//!
+//! A program that cannot have it names another one that does, with `GuardConfig::program`; one that forgot it is told so when the guard is
+//! armed. `odoo-ha-examples/examples/embedding.rs` is a whole program with it.
 
-#[cfg(any(
-    feature = "consul",
-    feature = "etcd",
-    feature = "peers-http",
-    feature = "postgres",
-    feature = "probe-postgres"
-))]
 mod common;
 #[cfg(feature = "consul")]
 pub mod consul;
@@ -30,6 +43,8 @@ pub mod consul;
 pub mod etcd;
 #[cfg(feature = "guard")]
 pub mod guard;
+#[cfg(feature = "linux-watchdog")]
+pub mod linux_watchdog;
 #[cfg(feature = "listener")]
 pub mod listener;
 #[cfg(feature = "log")]

@@ -19,6 +19,8 @@ mod postgres;
 mod probes;
 #[path = "conformance/sqlite.rs"]
 mod sqlite;
+#[path = "conformance/watchdogs.rs"]
+mod watchdogs;
 
 use std::time::Duration;
 

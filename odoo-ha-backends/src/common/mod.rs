@@ -1,3 +1,14 @@
 //! What several backends share.
 
+#[cfg(any(feature = "guard", feature = "linux-watchdog"))]
+pub(crate) mod clock;
+#[cfg(feature = "linux-watchdog")]
+pub(crate) mod program;
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "peers-http",
+    feature = "postgres",
+    feature = "probe-postgres"
+))]
 pub(crate) mod secret;

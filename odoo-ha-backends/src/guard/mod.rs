@@ -53,9 +53,9 @@ mod spawn;
 mod stop;
 
 pub use self::client::GuardWatchdog;
-pub use self::clock::now;
 pub use self::config::GuardConfig;
 pub use self::protocol::{Firing, GuardState, GuardStatus};
+pub use crate::common::clock::now;
 
 /// The first argument that makes a program the guard.
 pub(crate) const FLAG: &str = "--odoo-ha-guard";

@@ -18,6 +18,7 @@ use super::lanes::Lanes;
 use super::node::HaNode;
 use super::perform::Parts;
 use super::probes::Probe;
+use super::watchdog_pair::WatchdogPair;
 
 /// Most probes and most notifiers of one node: each has a thread of its own.
 const MAX_HELPERS: usize = 32;
@@ -101,9 +102,12 @@ impl HaNodeBuilder {
     }
 
     /// What makes the node harmless when the agent is gone. Without one a leader whose agent dies goes on until its host is
-    /// restarted or fenced by other means.
+    /// restarted or fenced by other means. Called again, it adds another: all of them are armed then ([`WatchdogPair`]), in the order of the calls.
     pub fn watchdog(mut self, watchdog: Arc<dyn Watchdog>) -> Self {
-        self.watchdog = Some(watchdog);
+        self.watchdog = Some(match self.watchdog.take() {
+            Some(first) => Arc::new(WatchdogPair::new(first, watchdog)),
+            None => watchdog,
+        });
         self
     }
 

@@ -75,6 +75,7 @@ mod notifiers;
 mod perform;
 mod probes;
 mod questions;
+mod watchdog_pair;
 mod watches;
 
 #[cfg(test)]
@@ -88,3 +89,4 @@ pub use events::{EventStream, Streamed};
 pub use handle::{HaHandle, StatusChanges};
 pub use lanes::{Lanes, Turns};
 pub use node::HaNode;
+pub use watchdog_pair::WatchdogPair;

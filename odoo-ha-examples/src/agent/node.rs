@@ -9,7 +9,7 @@ use super::config::{AddressSection, AgentConfig};
 
 /// Puts the node together. Takes the data directory and the memory of this node for this process.
 pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
-    let AgentConfig { cluster, dcs, postgres, address, guard, peers, probes, timing, policy } = config;
+    let AgentConfig { cluster, dcs, postgres, address, guard, watchdog, peers, probes, timing, policy } = config;
     let timing = timing.timing();
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
@@ -28,6 +28,10 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
     }
     if let Some(guard) = guard.config(&postgres.data_dir, timing.stop_budget) {
         builder = builder.watchdog(Arc::new(guard.build()?));
+    }
+    // After the guard: of two, the second is the one that is worse to be left alone with.
+    if let Some(watchdog) = watchdog {
+        builder = builder.watchdog(Arc::new(watchdog.config(timing.ttl).build()?));
     }
     if let Some(peers) = peers {
         builder = builder.peers(peers.build()?);

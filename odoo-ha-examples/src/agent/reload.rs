@@ -28,6 +28,7 @@ pub(crate) async fn apply(
         ("postgres", now.postgres != new.postgres),
         ("address", now.address != new.address),
         ("guard", now.guard != new.guard),
+        ("watchdog", now.watchdog != new.watchdog),
         ("peers", now.peers != new.peers),
         ("probes", now.probes != new.probes),
     ];

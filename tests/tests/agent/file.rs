@@ -27,13 +27,15 @@ fn check(more: &str) -> Output {
 #[test]
 fn check_shows_every_default_and_no_secret() {
     let peers = "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_TEST_WORD\" }\n";
-    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n"));
+    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n"));
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "ttl = \"2s\"",
         "renew_interval = \"400ms\"",
         "port = 5432",
+        "timeout = \"1s\"",
+        "wdctl = \"/usr/bin/wdctl\"",
         "sync_mode = \"synchronous\"",
         "ODOO_HA_TEST_WORD",
     ] {
@@ -63,14 +65,18 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[policy]\nsync_mode = \"sometimes\"\n", "sometimes"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
-        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "in [dcs.etcd]: wanted exactly 1 element"),
         (
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",
         ),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
-        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 20"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 21 in [peers]"),
+        ("[watchdog.linux]\ntimeout = \"4s\"\n", "timeout + acts_before + clock_margin + renew_interval <= ttl"),
+        ("[watchdog.linux]\ndevice = \"/dev/dog\"\n", "set sysfs_dir"),
+        ("[timing]\nttl = \"1s\"\n[watchdog.linux]\n", "<= ttl does not hold: 1s"),
+        ("[watchdog.windows]\n", "windows"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];
     for (more, says) in cases {

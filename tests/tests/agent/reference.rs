@@ -7,8 +7,8 @@ use std::time::Duration;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
     AddressSection, AgentConfig, Beginning, ClusterSection, ConsulSection, DcsSection, EtcdSection, GuardSection,
-    HttpProbeSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection, PostgresSection,
-    ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection,
+    HttpProbeSection, LinuxWatchdogSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection,
+    PostgresSection, ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection, WatchdogSection,
 };
 use serde_json::Value;
 
@@ -83,6 +83,13 @@ fn everything() -> Vec<AgentConfig> {
             drop_address: Some(Vec::new()),
             stop_services: Some(Vec::new()),
         },
+        watchdog: Some(WatchdogSection::Linux(LinuxWatchdogSection {
+            device: "/a/file".into(),
+            sysfs_dir: path(),
+            timeout: time(),
+            wdctl: "/a/file".into(),
+            acts_before: Duration::ZERO,
+        })),
         peers: Some(PeersSection {
             listen: ([127, 0, 0, 1], 1).into(),
             url: text(),
@@ -130,7 +137,7 @@ fn keys_of(config: &AgentConfig) -> BTreeSet<String> {
         let value = if let Value::Array(mut list) = value { list.remove(0) } else { value };
         let Value::Object(entries) = value else { panic!("{section} is a table") };
         for (key, value) in entries {
-            let is_kind = matches!(section.as_str(), "dcs" | "address" | "probes");
+            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "probes");
             match value {
                 Value::Object(inner) if is_kind => {
                     keys.extend(inner.keys().map(|inner| format!("{section}.{key}.{inner}")));

@@ -12,6 +12,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("consul", &["reqwest"]),
     ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
+    ("linux-watchdog", &[]),
     ("listener", &[]),
     ("log", &[]),
     ("memory", &[]),

@@ -11,6 +11,7 @@ mod postgres;
 mod probe;
 mod secret;
 mod times;
+mod watchdog;
 
 use std::path::Path;
 
@@ -26,6 +27,7 @@ pub use postgres::PostgresSection;
 pub use probe::{HttpProbeSection, PostgresProbeSection, ProbeSection, TcpProbeSection};
 pub use secret::SecretPlace;
 pub use times::{PolicySection, TimingSection};
+pub use watchdog::{LinuxWatchdogSection, WatchdogSection};
 
 /// Longest file, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -45,6 +47,8 @@ pub struct AgentConfig {
     /// What stops the database when the agent cannot.
     #[serde(default)]
     pub guard: GuardSection,
+    /// What resets this machine when neither agent nor guard can stop the database.
+    pub watchdog: Option<WatchdogSection>,
     /// The way to the other nodes when the store is away.
     pub peers: Option<PeersSection>,
     /// What shows that this node serves.
@@ -76,8 +80,11 @@ impl AgentConfig {
         }
         let config: Self = toml::from_str(&text).map_err(|error| {
             // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-            wrong(&format!("is not a node's configuration: line {line}: {}", error.message()))
+            let start = error.span().map_or(0, |span| span.start);
+            // Up to the end of its line, as the place may be a section's own heading.
+            let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+            let (line, section) = (text[..start].lines().count().max(1), section_of(&text[..end]));
+            wrong(&format!("is not a node's configuration: line {line}{section}: {}", error.message()))
                 .hint("docs/reference/configuration.md has every key")
         })?;
         config.check()?;
@@ -99,6 +106,17 @@ impl AgentConfig {
         if let Some(guard) = self.guard.config(&self.postgres.data_dir, timing.stop_budget) {
             guard.check()?;
         }
+        if let Some(watchdog) = &self.watchdog {
+            let config = watchdog.config(timing.ttl);
+            config.check()?;
+            if config.timeout + config.acts_before + timing.clock_margin + timing.renew_interval > timing.ttl {
+                let why = format!(
+                    "timeout + acts_before + clock_margin + renew_interval <= ttl does not hold: {:?} + {:?} + {:?} + {:?} > {:?}",
+                    config.timeout, config.acts_before, timing.clock_margin, timing.renew_interval, timing.ttl
+                );
+                return Err(wrong("watchdog.linux", &why));
+            }
+        }
         if let Some(peers) = &self.peers {
             peers.build()?;
         }
@@ -114,9 +132,21 @@ impl AgentConfig {
     ///
     /// `Misconfigured` when a value has no form in TOML.
     pub fn effective(&self) -> Result<String, Error> {
-        let full = Self { timing: self.timing.effective(), ..self.clone() };
+        let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.effective(self.timing.ttl));
+        let full = Self { timing: self.timing.effective(), watchdog, ..self.clone() };
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
+    }
+}
+
+/// The last heading of this text, for an error; nothing that is no plain heading.
+fn section_of(text: &str) -> String {
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.');
+    let heading = text.lines().rev().find(|line| line.starts_with('['));
+    let name = heading.and_then(|line| line.trim().strip_prefix('[')?.strip_suffix(']'));
+    match name.map(|name| name.trim_start_matches('[').trim_end_matches(']')).filter(|name| is_plain(name)) {
+        Some(name) => format!(" in [{name}]"),
+        None => String::new(),
     }
 }
 
