@@ -12,6 +12,7 @@
 //! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
+//! | `systemd`, `command` | `ServiceManager` | units of systemd, programs; both in one order by [`Services`] |
 //! | `log` | `Notifier` | the program's own log |
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
@@ -36,6 +37,8 @@
 //! A program that cannot have it names another one that does, with `GuardConfig::program`; one that forgot it is told so when the guard is
 //! armed. `odoo-ha-examples/examples/embedding.rs` is a whole program with it.
 
+#[cfg(feature = "command")]
+pub mod command;
 mod common;
 #[cfg(feature = "consul")]
 pub mod consul;
@@ -63,6 +66,8 @@ pub mod probe_postgres;
 pub mod probe_tcp;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 
 #[cfg(any(
     feature = "consul",
@@ -72,3 +77,5 @@ pub mod sqlite;
     feature = "probe-postgres"
 ))]
 pub use common::secret::Secret;
+#[cfg(any(feature = "systemd", feature = "command"))]
+pub use common::services::{Activity, Service, Services};

@@ -17,6 +17,8 @@ mod peers;
 mod postgres;
 #[path = "conformance/probes.rs"]
 mod probes;
+#[path = "conformance/services.rs"]
+mod services;
 #[path = "conformance/sqlite.rs"]
 mod sqlite;
 #[path = "conformance/watchdogs.rs"]

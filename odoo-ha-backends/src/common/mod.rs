@@ -2,7 +2,7 @@
 
 #[cfg(any(feature = "guard", feature = "linux-watchdog"))]
 pub(crate) mod clock;
-#[cfg(feature = "linux-watchdog")]
+#[cfg(any(feature = "linux-watchdog", feature = "systemd", feature = "command"))]
 pub(crate) mod program;
 #[cfg(any(
     feature = "consul",
@@ -12,3 +12,5 @@ pub(crate) mod program;
     feature = "probe-postgres"
 ))]
 pub(crate) mod secret;
+#[cfg(any(feature = "systemd", feature = "command"))]
+pub(crate) mod services;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use odoo_ha_core::driver::HaNode;
 use odoo_ha_core::error::Error;
 
-use super::config::{AddressSection, AgentConfig};
+use super::config::{AddressSection, AgentConfig, ServiceSection};
 
 /// Puts the node together. Takes the data directory and the memory of this node for this process.
 pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
-    let AgentConfig { cluster, dcs, postgres, address, guard, watchdog, peers, probes, timing, policy } = config;
+    let AgentConfig { cluster, dcs, postgres, address, services, guard: _, watchdog, peers, probes, timing, policy } =
+        config;
     let timing = timing.timing();
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
@@ -26,7 +27,10 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
     if let Some(AddressSection::Listener(section)) = address {
         builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
     }
-    if let Some(guard) = guard.config(&postgres.data_dir, timing.stop_budget) {
+    if let Some(services) = ServiceSection::build_all(services)? {
+        builder = builder.services(Arc::new(services));
+    }
+    if let Some(guard) = config.guard_config()? {
         builder = builder.watchdog(Arc::new(guard.build()?));
     }
     // After the guard: of two, the second is the one that is worse to be left alone with.

@@ -27,6 +27,7 @@ pub(crate) async fn apply(
         ("dcs", now.dcs != new.dcs),
         ("postgres", now.postgres != new.postgres),
         ("address", now.address != new.address),
+        ("services", now.services != new.services),
         ("guard", now.guard != new.guard),
         ("watchdog", now.watchdog != new.watchdog),
         ("peers", now.peers != new.peers),

@@ -27,7 +27,9 @@ fn check(more: &str) -> Output {
 #[test]
 fn check_shows_every_default_and_no_secret() {
     let peers = "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_TEST_WORD\" }\n";
-    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n"));
+    let units =
+        ["nginx", "odoo"].map(|name| format!("[[services]]\nsystemd = {{ unit = \"{name}.service\" }}\n")).concat();
+    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n{units}"));
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in [
@@ -35,6 +37,7 @@ fn check_shows_every_default_and_no_secret() {
         "renew_interval = \"400ms\"",
         "port = 5432",
         "timeout = \"1s\"",
+        "systemctl = \"/usr/bin/systemctl\"",
         "wdctl = \"/usr/bin/wdctl\"",
         "sync_mode = \"synchronous\"",
         "ODOO_HA_TEST_WORD",
@@ -42,6 +45,10 @@ fn check_shows_every_default_and_no_secret() {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
     assert!(!shown.contains("hush"), "{shown}");
+    // The guard stops what the agent started, the last one first.
+    let (_, guard) = shown.split_once("stop_services").unwrap();
+    let (odoo, nginx) = (guard.find("odoo.service").unwrap(), guard.find("nginx.service").unwrap());
+    assert!(odoo < nginx && guard.contains("\"stop\""), "{shown}");
     // It is a configuration itself, with the same meaning.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("node.toml");
@@ -76,6 +83,16 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[watchdog.linux]\ntimeout = \"4s\"\n", "timeout + acts_before + clock_margin + renew_interval <= ttl"),
         ("[watchdog.linux]\ndevice = \"/dev/dog\"\n", "set sysfs_dir"),
         ("[timing]\nttl = \"1s\"\n[watchdog.linux]\n", "<= ttl does not hold: 1s"),
+        ("[[services]]\n", "exactly one of systemd and command"),
+        ("[[services]]\nsystemd = { unit = \"odoo\" }\n", "write it with its suffix"),
+        (
+            "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\nsystemd = { unit = \"odoo.service\" }\n",
+            "two services are named",
+        ),
+        (
+            "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\ncommand = { name = \"x\", start = [\"/x\"], stop = [\"/x\"], status = [\"/x\"] }\n",
+            "say stop_services",
+        ),
         ("[watchdog.windows]\n", "windows"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];

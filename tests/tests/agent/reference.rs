@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
-    AddressSection, AgentConfig, Beginning, ClusterSection, ConsulSection, DcsSection, EtcdSection, GuardSection,
-    HttpProbeSection, LinuxWatchdogSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection,
-    PostgresSection, ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection, WatchdogSection,
+    AddressSection, AgentConfig, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection, EtcdSection,
+    GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, PeersSection, PolicySection,
+    PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SqliteSection, SystemdSection,
+    TcpProbeSection, TimingSection, WatchdogSection,
 };
 use serde_json::Value;
 
@@ -76,6 +77,16 @@ fn everything() -> Vec<AgentConfig> {
             fence_file: path(),
             connect_timeout: Duration::ZERO,
         })),
+        services: vec![ServiceSection {
+            systemd: Some(SystemdSection { unit: String::new(), systemctl: "/a/file".into() }),
+            command: Some(CommandSection {
+                name: String::new(),
+                start: Vec::new(),
+                stop: Vec::new(),
+                status: Vec::new(),
+                kill: Some(Vec::new()),
+            }),
+        }],
         guard: GuardSection {
             enabled: true,
             runtime_dir: path(),
@@ -137,11 +148,11 @@ fn keys_of(config: &AgentConfig) -> BTreeSet<String> {
         let value = if let Value::Array(mut list) = value { list.remove(0) } else { value };
         let Value::Object(entries) = value else { panic!("{section} is a table") };
         for (key, value) in entries {
-            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "probes");
+            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "services" | "probes");
             match value {
                 Value::Object(inner) if is_kind => {
                     keys.extend(inner.keys().map(|inner| format!("{section}.{key}.{inner}")));
-                    if section == "probes" {
+                    if matches!(section.as_str(), "services" | "probes") {
                         keys.insert(format!("{section}.{key}"));
                     }
                 }

@@ -9,6 +9,7 @@ const BACKENDS: &str = "odoo-ha-backends";
 /// Each feature of the backends crate with the client libraries that it may link. A new feature gets its row here:
 /// a client that a row does not name must not come with it.
 const CLIENTS: &[(&str, &[&str])] = &[
+    ("command", &[]),
     ("consul", &["reqwest"]),
     ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
@@ -22,6 +23,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("probe-postgres", &["tokio-postgres"]),
     ("probe-tcp", &[]),
     ("sqlite", &["rusqlite"]),
+    ("systemd", &[]),
 ];
 
 /// Optional dependencies that are nobody's client, or stand under several of them: any feature may have them.

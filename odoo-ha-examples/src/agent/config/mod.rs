@@ -10,11 +10,13 @@ mod peers;
 mod postgres;
 mod probe;
 mod secret;
+mod services;
 mod times;
 mod watchdog;
 
 use std::path::Path;
 
+use odoo_ha_backends::guard::GuardConfig;
 use odoo_ha_core::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,7 @@ pub use peers::PeersSection;
 pub use postgres::PostgresSection;
 pub use probe::{HttpProbeSection, PostgresProbeSection, ProbeSection, TcpProbeSection};
 pub use secret::SecretPlace;
+pub use services::{CommandSection, ServiceSection, SystemdSection};
 pub use times::{PolicySection, TimingSection};
 pub use watchdog::{LinuxWatchdogSection, WatchdogSection};
 
@@ -44,6 +47,9 @@ pub struct AgentConfig {
     pub postgres: PostgresSection,
     /// The address that users type.
     pub address: Option<AddressSection>,
+    /// What serves users on the leader, in the order of its start.
+    #[serde(default)]
+    pub services: Vec<ServiceSection>,
     /// What stops the database when the agent cannot.
     #[serde(default)]
     pub guard: GuardSection,
@@ -103,7 +109,8 @@ impl AgentConfig {
         if let Some(AddressSection::Listener(section)) = &self.address {
             section.config(self.postgres.endpoint().to_string()).check()?;
         }
-        if let Some(guard) = self.guard.config(&self.postgres.data_dir, timing.stop_budget) {
+        ServiceSection::build_all(&self.services)?;
+        if let Some(guard) = self.guard_config()? {
             guard.check()?;
         }
         if let Some(watchdog) = &self.watchdog {
@@ -126,6 +133,18 @@ impl AgentConfig {
         Ok(())
     }
 
+    /// The guard, which stops the services unless the file says how.
+    pub(crate) fn guard_config(&self) -> Result<Option<GuardConfig>, Error> {
+        let guard = self.guard.config(&self.postgres.data_dir, self.timing.timing().stop_budget);
+        let Some(guard) = guard.filter(|guard| guard.stop_services.is_none() && !self.services.is_empty()) else {
+            return Ok(self.guard.config(&self.postgres.data_dir, self.timing.timing().stop_budget));
+        };
+        let stop = ServiceSection::stop_all(&self.services).ok_or_else(|| {
+            wrong("guard", "services of several kinds are not stopped by one command: say stop_services, a script that stops all of them")
+        })?;
+        Ok(Some(guard.stop_services(stop)))
+    }
+
     /// The file as if every default stood in it. It holds no secret, as the file holds none.
     ///
     /// # Errors
@@ -133,7 +152,9 @@ impl AgentConfig {
     /// `Misconfigured` when a value has no form in TOML.
     pub fn effective(&self) -> Result<String, Error> {
         let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.effective(self.timing.ttl));
-        let full = Self { timing: self.timing.effective(), watchdog, ..self.clone() };
+        let mut guard = self.guard.clone();
+        guard.stop_services = self.guard_config()?.and_then(|config| config.stop_services).or(guard.stop_services);
+        let full = Self { timing: self.timing.effective(), watchdog, guard, ..self.clone() };
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
     }
