@@ -14,6 +14,7 @@
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `systemd`, `command` | `ServiceManager` | units of systemd, programs; both in one order by [`Services`] |
 //! | `log` | `Notifier` | the program's own log |
+//! | `webhook`, `slack` | `Notifier` | JSON to a URL, signed; a line to Slack |
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
 //! | `guard` | `Watchdog` | a process that outlives the agent and stops the database in time |
 //! | `linux-watchdog` | `Watchdog` | the kernel's `/dev/watchdog`; untested on a device |
@@ -64,17 +65,23 @@ pub mod probe_http;
 pub mod probe_postgres;
 #[cfg(feature = "probe-tcp")]
 pub mod probe_tcp;
+#[cfg(feature = "slack")]
+pub mod slack;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "systemd")]
 pub mod systemd;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[cfg(any(
     feature = "consul",
     feature = "etcd",
     feature = "peers-http",
     feature = "postgres",
-    feature = "probe-postgres"
+    feature = "probe-postgres",
+    feature = "webhook",
+    feature = "slack"
 ))]
 pub use common::secret::Secret;
 #[cfg(any(feature = "systemd", feature = "command"))]

@@ -11,6 +11,8 @@ mod memory;
 mod mutant;
 #[path = "conformance/mutants.rs"]
 mod mutants;
+#[path = "conformance/notifiers.rs"]
+mod notifiers;
 #[path = "conformance/peers.rs"]
 mod peers;
 #[path = "conformance/postgres.rs"]

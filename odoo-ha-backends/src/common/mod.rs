@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "guard", feature = "linux-watchdog"))]
 pub(crate) mod clock;
+#[cfg(any(feature = "webhook", feature = "slack"))]
+pub(crate) mod post;
 #[cfg(any(feature = "linux-watchdog", feature = "systemd", feature = "command"))]
 pub(crate) mod program;
 #[cfg(any(
@@ -9,7 +11,9 @@ pub(crate) mod program;
     feature = "etcd",
     feature = "peers-http",
     feature = "postgres",
-    feature = "probe-postgres"
+    feature = "probe-postgres",
+    feature = "webhook",
+    feature = "slack"
 ))]
 pub(crate) mod secret;
 #[cfg(any(feature = "systemd", feature = "command"))]

@@ -9,8 +9,20 @@ use super::config::{AddressSection, AgentConfig, ServiceSection};
 
 /// Puts the node together. Takes the data directory and the memory of this node for this process.
 pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
-    let AgentConfig { cluster, dcs, postgres, address, services, guard: _, watchdog, peers, probes, timing, policy } =
-        config;
+    let AgentConfig {
+        cluster,
+        dcs,
+        postgres,
+        address,
+        services,
+        guard: _,
+        watchdog,
+        peers,
+        probes,
+        notify,
+        timing,
+        policy,
+    } = config;
     let timing = timing.timing();
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
@@ -42,6 +54,9 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
     }
     for (number, probe) in probes.iter().enumerate() {
         builder = builder.probe(probe.build(number)?, probe.settings());
+    }
+    for notify in notify {
+        builder = builder.notifier(notify.build()?);
     }
     builder.build()
 }

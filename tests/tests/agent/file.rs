@@ -93,6 +93,10 @@ fn what_is_wrong_is_refused_with_its_place() {
             "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\ncommand = { name = \"x\", start = [\"/x\"], stop = [\"/x\"], status = [\"/x\"] }\n",
             "say stop_services",
         ),
+        ("[[notify]]\n", "exactly one of webhook and slack"),
+        ("[[notify]]\nslack = { url = \"hush\" }\n", "say where the secret is"),
+        ("[[notify]]\nslack = { url = { env = \"ODOO_HA_TEST_WORD\" } }\n", "neither http:// nor https://"),
+        ("[[notify]]\nleast = \"fatal\"\n", "fatal"),
         ("[watchdog.windows]\n", "windows"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use odoo_ha_core::event::Severity;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
     AddressSection, AgentConfig, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection, EtcdSection,
-    GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, PeersSection, PolicySection,
-    PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SqliteSection, SystemdSection,
-    TcpProbeSection, TimingSection, WatchdogSection,
+    GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, NotifySection, PeersSection, PolicySection,
+    PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SlackSection, SqliteSection,
+    SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
 };
 use serde_json::Value;
 
@@ -123,6 +124,11 @@ fn everything() -> Vec<AgentConfig> {
             fall: 1,
             weight: 1,
         }],
+        notify: vec![NotifySection {
+            webhook: Some(WebhookSection { url: SecretPlace::Env("WORD".into()), secret: place(), ca_file: path() }),
+            slack: Some(SlackSection { url: SecretPlace::Env("WORD".into()), ca_file: path() }),
+            least: Severity::Info,
+        }],
         timing: TimingSection {
             ttl: Duration::ZERO,
             renew_interval: time(),
@@ -148,11 +154,11 @@ fn keys_of(config: &AgentConfig) -> BTreeSet<String> {
         let value = if let Value::Array(mut list) = value { list.remove(0) } else { value };
         let Value::Object(entries) = value else { panic!("{section} is a table") };
         for (key, value) in entries {
-            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "services" | "probes");
+            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "services" | "notify" | "probes");
             match value {
                 Value::Object(inner) if is_kind => {
                     keys.extend(inner.keys().map(|inner| format!("{section}.{key}.{inner}")));
-                    if matches!(section.as_str(), "services" | "probes") {
+                    if matches!(section.as_str(), "services" | "notify" | "probes") {
                         keys.insert(format!("{section}.{key}"));
                     }
                 }

@@ -22,8 +22,10 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("probe-http", &["reqwest"]),
     ("probe-postgres", &["tokio-postgres"]),
     ("probe-tcp", &[]),
+    ("slack", &["reqwest"]),
     ("sqlite", &["rusqlite"]),
     ("systemd", &[]),
+    ("webhook", &["reqwest"]),
 ];
 
 /// Optional dependencies that are nobody's client, or stand under several of them: any feature may have them.

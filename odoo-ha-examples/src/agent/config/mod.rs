@@ -6,6 +6,7 @@ mod address;
 mod cluster;
 mod dcs;
 mod guard;
+mod notify;
 mod peers;
 mod postgres;
 mod probe;
@@ -24,6 +25,7 @@ pub use address::{AddressSection, ListenerSection};
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
 pub use guard::GuardSection;
+pub use notify::{NotifySection, SlackSection, WebhookSection};
 pub use peers::PeersSection;
 pub use postgres::PostgresSection;
 pub use probe::{HttpProbeSection, PostgresProbeSection, ProbeSection, TcpProbeSection};
@@ -60,6 +62,9 @@ pub struct AgentConfig {
     /// What shows that this node serves.
     #[serde(default)]
     pub probes: Vec<ProbeSection>,
+    /// Who is told what happens.
+    #[serde(default)]
+    pub notify: Vec<NotifySection>,
     /// The times of the cluster.
     #[serde(default)]
     pub timing: TimingSection,
@@ -129,6 +134,9 @@ impl AgentConfig {
         }
         for (number, probe) in self.probes.iter().enumerate() {
             probe.build(number)?;
+        }
+        for notify in &self.notify {
+            notify.build()?;
         }
         Ok(())
     }
