@@ -8,6 +8,7 @@ use crate::lsn::Timeline;
 use crate::member::{ClusterId, MemberId};
 use crate::records::{LeaderRecord, MemberRecord, RequestRecord, SyncRecord};
 use crate::term::Term;
+use crate::time::Moment;
 
 use super::state::StateName;
 
@@ -27,6 +28,9 @@ pub struct Status {
     pub leader: Option<MemberId>,
     /// How much longer this member's own leadership is certain; `None` when it has none. [`Duration::MAX`] while paused.
     pub leads_for: Option<Duration>,
+    /// When this member's own leadership ends, by its own clock; `None` when it has none, [`Moment::MAX`] while paused. Unlike
+    /// [`leads_for`](Self::leads_for) it means the same however old the picture is.
+    pub leads_until: Option<Moment>,
     /// The address is here.
     pub address_here: bool,
     /// Automatic failover is suspended.

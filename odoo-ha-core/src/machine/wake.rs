@@ -99,6 +99,7 @@ impl Machine {
             term: self.term(),
             leader: self.view.holder().cloned(),
             leads_for: leads_for.filter(|left| !left.is_zero()),
+            leads_until: self.leads_until().filter(|until| *until > self.now),
             address_here: self.faces.address_is_here(),
             paused: leader.as_ref().is_some_and(|leader| leader.paused),
             timeline: leader.as_ref().map_or(Timeline(0), |leader| leader.timeline),

@@ -20,6 +20,7 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         peers,
         probes,
         notify,
+        api: _,
         timing,
         policy,
     } = config;

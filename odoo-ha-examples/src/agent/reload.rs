@@ -32,6 +32,7 @@ pub(crate) async fn apply(
         ("watchdog", now.watchdog != new.watchdog),
         ("peers", now.peers != new.peers),
         ("probes", now.probes != new.probes),
+        ("api", now.api != new.api),
         ("notify", now.notify != new.notify),
     ];
     Ok(sections.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect())

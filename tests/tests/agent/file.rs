@@ -97,6 +97,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[[notify]]\nslack = { url = \"hush\" }\n", "say where the secret is"),
         ("[[notify]]\nslack = { url = { env = \"ODOO_HA_TEST_WORD\" } }\n", "neither http:// nor https://"),
         ("[[notify]]\nleast = \"fatal\"\n", "fatal"),
+        ("[api]\nlisten = \"everywhere\"\n", "line 20 in [api]"),
+        ("[api]\nlisten = \"127.0.0.1:1\"\ntoken = { file = \"/nowhere/token\" }\n", "/nowhere/token"),
         ("[watchdog.windows]\n", "windows"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];

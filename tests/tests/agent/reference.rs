@@ -7,10 +7,10 @@ use std::time::Duration;
 use odoo_ha_core::event::Severity;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
-    AddressSection, AgentConfig, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection, EtcdSection,
-    GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, NotifySection, PeersSection, PolicySection,
-    PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SlackSection, SqliteSection,
-    SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
+    AddressSection, AgentConfig, ApiSection, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection,
+    EtcdSection, GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, NotifySection, PeersSection,
+    PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SlackSection,
+    SqliteSection, SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
 };
 use serde_json::Value;
 
@@ -129,6 +129,7 @@ fn everything() -> Vec<AgentConfig> {
             slack: Some(SlackSection { url: SecretPlace::Env("WORD".into()), ca_file: path() }),
             least: Severity::Info,
         }],
+        api: Some(ApiSection { listen: ([127, 0, 0, 1], 1).into(), token: place() }),
         timing: TimingSection {
             ttl: Duration::ZERO,
             renew_interval: time(),

@@ -3,6 +3,7 @@
 //! What is a fact of this node and what all nodes must say alike stands together; `docs/reference/configuration.md` has every key.
 
 mod address;
+mod api;
 mod cluster;
 mod dcs;
 mod guard;
@@ -22,6 +23,7 @@ use odoo_ha_core::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 pub use address::{AddressSection, ListenerSection};
+pub use api::ApiSection;
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
 pub use guard::GuardSection;
@@ -65,6 +67,8 @@ pub struct AgentConfig {
     /// Who is told what happens.
     #[serde(default)]
     pub notify: Vec<NotifySection>,
+    /// The HTTP interface.
+    pub api: Option<ApiSection>,
     /// The times of the cluster.
     #[serde(default)]
     pub timing: TimingSection,
@@ -137,6 +141,9 @@ impl AgentConfig {
         }
         for notify in &self.notify {
             notify.build()?;
+        }
+        if let Some(api) = &self.api {
+            api.check()?;
         }
         Ok(())
     }

@@ -1,0 +1,89 @@
+//! What an operator asks for.
+
+use odoo_ha_core::driver::HaHandle;
+use odoo_ha_core::error::{Error, ErrorKind};
+use odoo_ha_core::member::MemberId;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::routes::Reply;
+
+/// A wish, as the driver knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Switchover { target: Option<MemberId> },
+    Failover { target: MemberId, accept_data_loss: bool },
+    Pause,
+    Resume,
+    Reinitialize,
+    Recover,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switchover {
+    target: Option<MemberId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failover {
+    target: MemberId,
+    #[serde(default)]
+    accept_data_loss: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl Wish {
+    /// What this path and body ask for; `None` when the path is none of a wish.
+    pub(super) fn read(path: &str, body: &[u8]) -> Option<Result<Self, String>> {
+        let nothing = |wish| optional::<Nothing>(body).map(|_| wish);
+        Some(match path {
+            "/switchover" => optional::<Switchover>(body).map(|asked| Self::Switchover { target: asked.target }),
+            "/failover" => strict::<Failover>(body)
+                .map(|asked| Self::Failover { target: asked.target, accept_data_loss: asked.accept_data_loss }),
+            "/pause" => nothing(Self::Pause),
+            "/resume" => nothing(Self::Resume),
+            "/reinitialize" => nothing(Self::Reinitialize),
+            "/recover" => nothing(Self::Recover),
+            _ => return None,
+        })
+    }
+
+    /// Asks for it and waits for its outcome.
+    pub(super) async fn make(self, node: &HaHandle) -> Reply {
+        let result = match self {
+            Self::Switchover { target } => node.switchover(target).await,
+            Self::Failover { target, accept_data_loss } => node.failover(target, accept_data_loss).await,
+            Self::Pause => node.pause().await,
+            Self::Resume => node.resume().await,
+            Self::Reinitialize => node.reinit().await,
+            Self::Recover => node.recover().await,
+        };
+        match result {
+            Ok(()) => Reply::json(200, &json!({ "done": true })),
+            Err(error) => Reply::error(status_of(&error), &error.chain()),
+        }
+    }
+}
+
+fn status_of(error: &Error) -> u16 {
+    match error.kind() {
+        ErrorKind::NotReady | ErrorKind::Conflict => 409,
+        // It may still happen.
+        ErrorKind::Unknown => 504,
+        _ => 503,
+    }
+}
+
+fn strict<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("the body is not what this asks for: {error}"))
+}
+
+/// As [`strict`]; no body is an empty object.
+fn optional<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, String> {
+    if body.is_empty() { Ok(T::default()) } else { strict(body) }
+}
