@@ -43,6 +43,7 @@ pub struct HaNodeBuilder {
     notifiers: Vec<Arc<dyn Notifier>>,
     timing: Timing,
     policy: Policy,
+    policy_in_store: bool,
     tags: Tags,
     bootstrap: Bootstrap,
     founders: BTreeSet<MemberId>,
@@ -145,6 +146,13 @@ impl HaNodeBuilder {
         self
     }
 
+    /// The cluster's policy is to stand in the store, where [`change_policy`](super::change_policy) changes it for all members at run time: the first leader writes
+    /// its own there. By default it is not written; one that stands there is followed in any case.
+    pub fn policy_in_store(mut self, policy_in_store: bool) -> Self {
+        self.policy_in_store = policy_in_store;
+        self
+    }
+
     /// The operator's words about this member.
     pub fn tags(mut self, tags: Tags) -> Self {
         self.tags = tags;
@@ -210,6 +218,7 @@ impl HaNodeBuilder {
         let mut config = Config::new(cluster, member, endpoint);
         config.timing = self.timing;
         config.policy = self.policy;
+        config.policy_in_store = self.policy_in_store;
         config.tags = self.tags;
         config.bootstrap = self.bootstrap;
         config.founders = self.founders;

@@ -63,6 +63,7 @@
 mod builder;
 mod calls;
 mod clock;
+mod cluster_policy;
 mod control;
 mod events;
 mod guardian;
@@ -85,6 +86,7 @@ mod situations;
 
 pub use builder::HaNodeBuilder;
 pub use clock::{Clock, SystemClock, Timer};
+pub use cluster_policy::{change_policy, read_policy};
 pub use events::{EventStream, Streamed};
 pub use handle::{HaHandle, StatusChanges};
 pub use lanes::{Lanes, Turns};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::database::{DatabaseStatus, SynchronousStandbys};
 use crate::lsn::Timeline;
 use crate::member::{ClusterId, MemberId};
+use crate::policy::Policy;
 use crate::records::{LeaderRecord, MemberRecord, RequestRecord, SyncRecord};
 use crate::term::Term;
 use crate::time::Moment;
@@ -49,6 +50,10 @@ pub struct Status {
     pub members: BTreeMap<MemberId, MemberRecord>,
     /// The last wish of an operator.
     pub request: Option<RequestRecord>,
+    /// What is striven for: by the store, where the policy stands there, else by this member's own configuration.
+    pub policy: Policy,
+    /// Why the policy in the store is not followed, when it cannot be; the last good one is in force then.
+    pub policy_refused: Option<String>,
     /// What stands in the way, and what to do about it.
     pub refusal: Option<String>,
 }

@@ -47,6 +47,7 @@ impl Machine {
         wakes.push(self.upkeep.slots_again_at);
         wakes.extend(self.read_again_at);
         wakes.push(self.publish_again_at);
+        wakes.push(self.policy.write_again_at);
         wakes.push(self.remember_again_at);
         wakes.push(self.stop_again_at);
         if self.observing.is_none() {
@@ -109,6 +110,8 @@ impl Machine {
             sync_record: self.view.sync.as_ref().map(|seen| seen.record.clone()),
             members: self.view.members.iter().map(|(member, seen)| (member.clone(), seen.record.clone())).collect(),
             request: self.view.request.as_ref().map(|seen| seen.record.clone()),
+            policy: self.config.policy,
+            policy_refused: self.policy.refused.clone(),
             refusal: self.refusal.clone(),
         }
     }

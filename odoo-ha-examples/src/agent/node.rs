@@ -36,7 +36,8 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         .dcs(dcs.build(cluster.name.clone())?)
         .database(Arc::new(postgres.config(cluster.member.clone()).build()?))
         .timing(timing)
-        .policy(policy.policy());
+        .policy(policy.policy())
+        .policy_in_store(true);
     if let Some(AddressSection::Listener(section)) = address {
         builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
     }

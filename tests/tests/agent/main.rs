@@ -5,3 +5,4 @@ mod api;
 mod file;
 mod life;
 mod reference;
+mod unit;

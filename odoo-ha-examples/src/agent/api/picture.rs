@@ -25,6 +25,8 @@ pub(super) fn of(status: &Status, now: Moment) -> Value {
         "sync_record": status.sync_record,
         "members": status.members,
         "request": status.request,
+        "policy": status.policy,
+        "policy_refused": status.policy_refused,
         "refusal": status.refusal,
     })
 }
