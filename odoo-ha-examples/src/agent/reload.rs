@@ -6,7 +6,7 @@ use odoo_ha_core::error::Error;
 use super::config::AgentConfig;
 
 /// The keys that are taken over at once; everything else waits for the agent's next start.
-pub(crate) const AT_ONCE: &str = "timing and policy";
+pub(crate) const AT_ONCE: &str = "timing, and policy while none stands in the store";
 
 /// Takes over what can be while it runs. Returns the sections that wait for a restart.
 pub(crate) async fn apply(

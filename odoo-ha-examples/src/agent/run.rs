@@ -22,7 +22,8 @@ pub(crate) async fn run(file: &Path, mut config: AgentConfig, node: HaNode) -> R
         [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?];
     let node = node.spawn()?;
     if let Some(section) = &config.api {
-        api::start(section.listen, section.token.as_ref().map(SecretPlace::secret), node.clone())?;
+        let store = || config.dcs.build(config.cluster.name.clone());
+        api::start(section.listen, section.token.as_ref().map(SecretPlace::secret), node.clone(), store)?;
     }
     let mut supervisor = Supervisor::find();
     let mut changes = node.status_changes();

@@ -110,14 +110,53 @@ async fn balancers_monitoring_and_operators_are_served_and_strangers_are_not() {
 
     strangers(a).await;
 
+    // The policy, for all nodes alike, changed on any.
+    let patch = async |body: &str, token: &str| {
+        let head = format!("PATCH /config HTTP/1.1\r\nhost: a\r\n{token}content-length: {}\r\n\r\n", body.len());
+        send(b, format!("{head}{body}").as_bytes()).await
+    };
+    assert_eq!(patch("{\"restarts\": 5}", "").await.0, 401);
+    assert_eq!(post(b, "/config", TOKEN, "{\"restarts\": 5}").await.0, 405);
+    for (body, says) in [
+        ("{\"restart\": 5}", "it has maximum_lag_on_failover"),
+        ("{\"sync_mode\": \"sometimes\"}", "sometimes"),
+        ("{\"restarts\": 1001}", "above 1000"),
+        ("[]", "not what this asks for"),
+    ] {
+        let (status, answer) = patch(body, TOKEN).await;
+        assert!(status == 400 && answer.contains(says), "{body}: {status} {answer}");
+    }
+    let (status, answer) = patch("{\"restarts\": 5, \"sync_mode\": \"strict\"}", TOKEN).await;
+    assert_eq!(status, 200, "{answer}");
+    for to in [a, b] {
+        eventually("it is in force", PATIENCE, async || {
+            let policy: Value = serde_json::from_str(&get(to, "/config").await.1).unwrap();
+            (policy["policy"]["restarts"] == 5 && policy["policy"]["sync_mode"] == "strict").then_some(())
+        })
+        .await;
+    }
+    eventually("commits are protected so", PATIENCE, async || {
+        (json(b).await["sync_record"]["strict"] == true).then_some(())
+    })
+    .await;
+
     // An operator.
     let refused = post(a, "/switchover", TOKEN, "{\"target\":\"nobody\"}").await;
     assert!(refused.0 == 409 && refused.1.contains("nobody is not a member"), "{refused:?}");
-    assert_eq!(post(b, "/pause", TOKEN, "").await.0, 200);
+    // The other may not have seen yet that this one has been answered.
+    eventually("the wish to pause is taken", PATIENCE, async || {
+        let answer = post(b, "/pause", TOKEN, "").await;
+        assert!(answer.0 == 200 || answer.1.contains("another wish"), "{answer:?}");
+        (answer.0 == 200).then_some(())
+    })
+    .await;
     eventually("it is paused", PATIENCE, async || (json(b).await["paused"] == true).then_some(())).await;
     assert_eq!(get(a, "/primary").await.0, 200, "a pause is no outage");
     assert!(get(a, "/metrics").await.1.contains("} +Inf"));
-    assert_eq!(post(a, "/resume", TOKEN, "{}").await.0, 200);
+    eventually("the wish to resume is taken", PATIENCE, async || {
+        (post(a, "/resume", TOKEN, "{}").await.0 == 200).then_some(())
+    })
+    .await;
     eventually("the other can take over", PATIENCE, async || {
         let answer = post(b, "/switchover", TOKEN, &format!("{{\"target\":\"{other}\"}}")).await;
         assert!(answer.0 == 200 || answer.0 == 409, "{answer:?}");

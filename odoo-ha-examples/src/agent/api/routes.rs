@@ -53,9 +53,13 @@ pub(super) fn answer(method: &str, path: &str, query: &str, body: &[u8], node: &
             let kind = "text/plain; version=0.0.4; charset=utf-8";
             Reply { status: 200, kind, body: metrics::text(node) }
         }
+        "/config" if asks => {
+            Reply::json(200, &json!({ "policy": node.status.policy, "refused": node.status.policy_refused }))
+        }
         _ => {
+            let by = if path == "/config" { "PATCH" } else { "POST" };
             return match Wish::read(path, body) {
-                Some(_) if method != "POST" => Answer::Reply(Reply::error(405, "this is asked for by POST")),
+                Some(_) if method != by => Answer::Reply(Reply::error(405, &format!("this is asked for by {by}"))),
                 Some(Ok(wish)) => Answer::Wish(wish),
                 Some(Err(why)) => Answer::Reply(Reply::error(400, &why)),
                 None => Answer::Reply(unknown(path, asks)),

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use odoo_ha_backends::Secret;
 use odoo_ha_core::driver::{Clock, HaHandle, SystemClock};
 use odoo_ha_core::error::{Error, ErrorKind};
+use odoo_ha_core::roles::Dcs;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -40,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 struct Desk {
     node: HaHandle,
     tally: Tally,
+    /// A client of its own, for what operators change there.
+    store: Arc<dyn Dcs>,
     /// Without one nothing can be wished.
     token: Option<Secret>,
 }
@@ -49,11 +52,21 @@ struct Desk {
 /// # Errors
 ///
 /// `Unavailable` when the system gives no thread.
-pub(crate) fn start(listen: SocketAddr, token: Option<Secret>, node: HaHandle) -> Result<(), Error> {
+pub(crate) fn start(
+    listen: SocketAddr,
+    token: Option<Secret>,
+    node: HaHandle,
+    store: impl FnOnce() -> Result<Arc<dyn Dcs>, Error>,
+) -> Result<(), Error> {
     let failed =
         |error: std::io::Error| Error::new(ErrorKind::Unavailable, "the HTTP interface has no thread").caused_by(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let desk = Arc::new(Desk { node, tally: Tally::default(), token });
+    let store = {
+        // A client may want the runtime that it works on.
+        let _entered = runtime.enter();
+        store()?
+    };
+    let desk = Arc::new(Desk { node, tally: Tally::default(), store, token });
     let thread = std::thread::Builder::new().name("api".into());
     let spawned = thread.spawn(move || {
         let (counting, events) = (Arc::clone(&desk), desk.node.events());
@@ -158,7 +171,8 @@ async fn answer(request: Request<Incoming>, desk: &Desk, has_asked: &AtomicBool)
     tracing::info!(?wish, "asked for over HTTP");
     // Dropping it would not take it back; the task makes that plain.
     let node = desk.node.clone();
-    let made = tokio::spawn(async move { wish.make(&node).await });
+    let store = Arc::clone(&desk.store);
+    let made = tokio::spawn(async move { wish.make(&node, store.as_ref()).await });
     match tokio::time::timeout(WISH_PATIENCE, made).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::error(503, "the node is ending"),

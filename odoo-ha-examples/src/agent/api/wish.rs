@@ -1,22 +1,36 @@
 //! What an operator asks for.
 
-use odoo_ha_core::driver::HaHandle;
+use std::time::Duration;
+
+use odoo_ha_core::driver::{HaHandle, change_policy};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::member::MemberId;
+use odoo_ha_core::policy::Policy;
+use odoo_ha_core::roles::Dcs;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::routes::Reply;
+
+/// How long each call of the store may take.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A wish, as the driver knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    Switchover { target: Option<MemberId> },
-    Failover { target: MemberId, accept_data_loss: bool },
+    Switchover {
+        target: Option<MemberId>,
+    },
+    Failover {
+        target: MemberId,
+        accept_data_loss: bool,
+    },
     Pause,
     Resume,
     Reinitialize,
     Recover,
+    /// These keys of the policy, for the whole cluster.
+    Policy(Map<String, Value>),
 }
 
 #[derive(Default, Deserialize)]
@@ -49,12 +63,16 @@ impl Wish {
             "/resume" => nothing(Self::Resume),
             "/reinitialize" => nothing(Self::Reinitialize),
             "/recover" => nothing(Self::Recover),
+            "/config" => strict::<Map<String, Value>>(body).and_then(|changes| {
+                changed(Policy::default(), &changes)?;
+                Ok(Self::Policy(changes))
+            }),
             _ => return None,
         })
     }
 
     /// Asks for it and waits for its outcome.
-    pub(super) async fn make(self, node: &HaHandle) -> Reply {
+    pub(super) async fn make(self, node: &HaHandle, store: &dyn Dcs) -> Reply {
         let result = match self {
             Self::Switchover { target } => node.switchover(target).await,
             Self::Failover { target, accept_data_loss } => node.failover(target, accept_data_loss).await,
@@ -62,6 +80,7 @@ impl Wish {
             Self::Resume => node.resume().await,
             Self::Reinitialize => node.reinit().await,
             Self::Recover => node.recover().await,
+            Self::Policy(changes) => change(node, store, &changes).await,
         };
         match result {
             Ok(()) => Reply::json(200, &json!({ "done": true })),
@@ -70,9 +89,38 @@ impl Wish {
     }
 }
 
+/// Changes these keys, and leaves the others as they are in the store, or, where nothing is there yet, as they are in force here.
+async fn change(node: &HaHandle, store: &dyn Dcs, changes: &Map<String, Value>) -> Result<(), Error> {
+    let status = node.status();
+    let by = format!("the HTTP interface of {}", status.member);
+    let change = |present: Option<Policy>| {
+        changed(present.unwrap_or(status.policy), changes).map_err(|why| Error::new(ErrorKind::Misconfigured, why))
+    };
+    change_policy(store, &status.cluster, &by, change, STORE_PATIENCE).await.map(|_| ())
+}
+
+/// The policy with these keys changed; a sentence when one of them is none, or its value.
+fn changed(policy: Policy, changes: &Map<String, Value>) -> Result<Policy, String> {
+    let Ok(Value::Object(mut keys)) = serde_json::to_value(policy) else {
+        return Err("the policy is no object".into());
+    };
+    for (key, value) in changes {
+        let known: Vec<_> = keys.keys().cloned().collect();
+        match keys.get_mut(key) {
+            Some(place) => *place = value.clone(),
+            None => return Err(format!("the policy has no such key; it has {}", known.join(", "))),
+        }
+    }
+    let policy: Policy =
+        serde_json::from_value(Value::Object(keys)).map_err(|error| format!("the policy cannot be so: {error}"))?;
+    policy.check().map_err(|error| error.to_string())?;
+    Ok(policy)
+}
+
 fn status_of(error: &Error) -> u16 {
     match error.kind() {
         ErrorKind::NotReady | ErrorKind::Conflict => 409,
+        ErrorKind::Misconfigured => 400,
         // It may still happen.
         ErrorKind::Unknown => 504,
         _ => 503,
