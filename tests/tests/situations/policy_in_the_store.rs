@@ -20,14 +20,14 @@ fn kept_in_the_store(members: usize, seed: u64) -> (World, MemberId, Vec<MemberI
 
 fn stands(world: &World) -> Option<PolicyRecord> {
     let entry = world.store.entries().get(&Key::policy())?;
-    decode(&ClusterId::new("world").unwrap(), &Key::policy(), &entry.value).ok()
+    decode(&ClusterId::new("world").expect("a name"), &Key::policy(), &entry.value).ok()
 }
 
 /// An operator writes another policy.
 fn change(world: &mut World, number: u64, change: impl FnOnce(&mut Policy)) {
     let mut policy = stands(world).map_or_else(Policy::default, |record| record.policy);
     change(&mut policy);
-    let header = Header::new(ClusterId::new("world").unwrap(), Nonce { incarnation: u64::MAX, number });
+    let header = Header::new(ClusterId::new("world").expect("a name"), Nonce { incarnation: u64::MAX, number });
     let record = PolicyRecord { header, by: "an operator".into(), policy };
     world.put_raw(Key::policy(), encode(&record));
 }
