@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Every target can be run again at any time.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo simulate model mutants test gates fmt clippy features docs deny tools bench
+.PHONY: help setup demo simulate model mutants chaos test gates fmt clippy features docs deny tools bench
 
 # Arguments of the demo: make demo DEMO_ARGS=--help
 DEMO_ARGS ?=
@@ -11,6 +11,8 @@ DEMO_FEATURES := $(foreach store,etcd consul,$(if $(findstring $(store)://,$(DEM
 SIM_ARGS ?= --profile harsh --for 5m
 # Arguments of the model checker: make model MODEL_ARGS=--help
 MODEL_ARGS ?= --members 3 --depth 7
+# Arguments of the chaos: make chaos CHAOS_ARGS=--help
+CHAOS_ARGS ?=
 # Arguments of the mutants: make mutants MUTANTS_ARGS=--list
 MUTANTS_ARGS ?=
 # Arguments of the benchmarks: make bench BENCH_ARGS=--help
@@ -32,6 +34,10 @@ demo: setup ## a failover to watch on this machine; DEMO_ARGS=... is handed on
 
 simulate: setup ## made-up worlds with faults by chance, as long as it is told; SIM_ARGS=... is handed on
 	cargo run --release --locked -p odoo-ha-tests --no-default-features --bin simulate -- $(SIM_ARGS)
+
+chaos: setup ## faults by chance on a real cluster, as long as it is told (as root); CHAOS_ARGS=... is handed on
+	cargo build --release --locked -p odoo-ha-tests --bin chaos --bin ha_agent --bin ha_ctl
+	$(or $(CARGO_TARGET_DIR),target)/release/chaos $(CHAOS_ARGS)
 
 test: setup ## every test of every crate with every feature
 	cargo test --workspace --all-features --locked

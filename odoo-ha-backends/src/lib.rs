@@ -11,6 +11,7 @@
 //! | `etcd` | `Dcs` | etcd 3.4 and later; building it takes `protoc` |
 //! | `postgres` | `ReplicationManager` | PostgreSQL streaming replication |
 //! | `listener` | `FloatingIp` | a TCP address that one local process holds |
+//! | `linux-address` | `FloatingIp` | an address on a network interface of this host, announced by ARP and neighbour discovery |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `systemd`, `command` | `ServiceManager` | units of systemd, programs; both in one order by [`Services`] |
 //! | `log` | `Notifier` | the program's own log |
@@ -47,6 +48,8 @@ pub mod consul;
 pub mod etcd;
 #[cfg(feature = "guard")]
 pub mod guard;
+#[cfg(feature = "linux-address")]
+pub mod linux_address;
 #[cfg(feature = "linux-watchdog")]
 pub mod linux_watchdog;
 #[cfg(feature = "listener")]

@@ -57,6 +57,15 @@ impl SynchronousStandbys {
         if names.is_empty() { Self::Nobody } else { Self::AllOf(names) }
     }
 
+    /// Any `k` of these; all of them when `k` is as many as there are, nobody when there are none or `k` is 0.
+    pub fn of(k: u32, names: BTreeSet<MemberId>) -> Self {
+        match k as usize {
+            0 => Self::Nobody,
+            k if k >= names.len() => Self::all_of(names),
+            _ => Self::AnyOf { k, names },
+        }
+    }
+
     /// How many standbys must flush a commit.
     pub fn required(&self) -> usize {
         match self {
@@ -72,6 +81,17 @@ impl SynchronousStandbys {
             Self::Nobody => false,
             Self::AllOf(names) | Self::AnyOf { names, .. } => names.contains(member),
         }
+    }
+
+    /// How many of these standbys have, at the least, every commit that was acknowledged while this was in force: those that must acknowledge,
+    /// less those of them that may be others.
+    pub fn reaches<'a>(&self, counted: impl IntoIterator<Item = &'a MemberId>) -> usize {
+        let waited_for = match self {
+            Self::Nobody => return 0,
+            Self::AllOf(names) | Self::AnyOf { names, .. } => names.len(),
+        };
+        let of_these = counted.into_iter().filter(|member| self.names(member)).count();
+        self.required().saturating_sub(waited_for - of_these)
     }
 }
 
@@ -151,6 +171,8 @@ pub struct DatabaseStatus {
     pub synchronous: Option<SynchronousStandbys>,
     /// Settings that weaken the promise (fsync off, …), each as a sentence for the operator.
     pub weaknesses: Vec<String>,
+    /// Settings that were changed and wait for a restart of the database, by name.
+    pub pending_restart: Vec<String>,
 }
 
 impl DatabaseStatus {
@@ -169,6 +191,7 @@ impl DatabaseStatus {
             standbys: BTreeMap::new(),
             synchronous: None,
             weaknesses: Vec::new(),
+            pending_restart: Vec::new(),
         }
     }
 }
@@ -327,9 +350,9 @@ pub struct SynchronousOrder {
     pub term: Term,
     /// The new value.
     pub standbys: SynchronousStandbys,
-    /// Return only once no commit can be acknowledged under the old value, and each of the named standbys has flushed
-    /// everything that could have been (the barrier, protocol rule 20). Asked for when the change makes
-    /// acknowledging harder.
+    /// Return only once no commit can be acknowledged under the old value, and as many of the named standbys as the new one demands
+    /// (of [`AllOf`](SynchronousStandbys::AllOf), each) have flushed everything that could have been (the barrier, protocol
+    /// rule 20). Asked for when the change makes acknowledging harder.
     pub barrier: bool,
 }
 

@@ -114,8 +114,10 @@ pub enum EventKind {
     DatabaseRestarted,
     /// The synchronous standbys changed.
     SynchronousStandbysChanged {
-        /// Who must acknowledge now.
+        /// Who acknowledges now.
         names: Vec<MemberId>,
+        /// How many of them each commit waits for; all of them unless the policy has a quorum.
+        k: u32,
     },
     /// A synchronous standby was silent for too long and is no longer waited for.
     StandbyDropped {

@@ -1,5 +1,6 @@
 //! What an operator decides: times, modes, limits. Checked once, where a configuration is built.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,10 @@ impl Default for Timing {
 pub struct Policy {
     /// How commits are protected.
     pub sync_mode: SyncMode,
+    /// In synchronous modes: how many standbys must have a commit before it is acknowledged, any of those that are counted. `None` (the default):
+    /// all of them. With fewer than there are standbys a slow or silent one holds nobody up, and an election needs more of them: of `n` that are
+    /// counted `n` - quorum + 1, or the old leader's own copy.
+    pub quorum: Option<NonZeroU32>,
     /// In asynchronous mode: how many bytes of log a candidate may lack against the leader's last known position. Default
     /// 1 MiB.
     pub maximum_lag_on_failover: u64,
@@ -209,6 +214,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             sync_mode: SyncMode::default(),
+            quorum: None,
             maximum_lag_on_failover: 1024 * 1024,
             on_database_death: OnDatabaseDeath::default(),
             restarts: 3,

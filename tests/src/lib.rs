@@ -1,5 +1,5 @@
 //! What the tests share: a made-up world in which machines run by a clock of its own, a model of all orders of events, mutants that prove that
-//! broken rules are seen, disks that are full, and real stores with their faults.
+//! broken rules are seen, disks that are full, real stores with their faults, and whole clusters on hosts of their own.
 
 pub mod mutants;
 
@@ -23,6 +23,10 @@ pub mod receiver;
 #[cfg(feature = "real")]
 #[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
 pub mod stores;
+
+#[cfg(feature = "real")]
+#[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
+pub mod lab;
 
 #[cfg(feature = "real")]
 pub mod bench;

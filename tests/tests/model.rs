@@ -53,6 +53,14 @@ fn a_member_that_was_dropped_comes_back() {
 }
 
 #[test]
+fn commits_that_wait_for_any_one_of_two() {
+    let whole = Bounds { quorum: 1, ..Bounds::new(3, 5) };
+    sound(whole, &["a commit is acknowledged", "a member votes"]);
+    let dropped = Bounds { beginning: Beginning::Dropped, ..whole };
+    sound(dropped, &["a dropped member is named again"]);
+}
+
+#[test]
 fn an_old_leader_comes_back_after_a_failover() {
     let bounds = Bounds { beginning: Beginning::FailedOver, ..Bounds::new(3, 5) };
     sound(bounds, &["a failover has ended", "a vote is void"]);

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "guard", feature = "linux-watchdog"))]
 pub(crate) mod clock;
+#[cfg(any(feature = "linux-address", feature = "listener"))]
+pub(crate) mod fence;
 #[cfg(any(feature = "webhook", feature = "slack"))]
 pub(crate) mod post;
 #[cfg(any(feature = "linux-watchdog", feature = "systemd", feature = "command"))]

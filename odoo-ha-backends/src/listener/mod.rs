@@ -22,11 +22,10 @@
 //! # Where to go next
 //!
 //! [`ListenerConfig`] what can be set · `address.rs` the role · `worker.rs` the thread that holds the socket · `forward.rs` one
-//! connection · `fence.rs` the term that is remembered.
+//! connection · `common/fence.rs` the term that is remembered.
 
 mod address;
 mod config;
-mod fence;
 mod forward;
 mod worker;
 

@@ -17,8 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::common::fence::Fence;
+
 use super::config::ListenerConfig;
-use super::fence::Fence;
 use super::forward::{Route, forward};
 
 /// Most connections open at once, far above what one Odoo serves; and never so many that they take more than half of the
@@ -205,7 +206,8 @@ async fn go_on(open: &mut Option<Open>, route: &Arc<Route>, most_connections: us
 /// Passes the fence and, holding it, binds and listens. Blocks.
 fn take(config: &ListenerConfig, term: Term, bind: bool, gate: &Mutex<Gate>) -> Result<(), Error> {
     // Held until the socket listens: a process that was slow here must not bind after a newer term has passed.
-    let _fence = config.fence_file.as_ref().map(|file| Fence::pass(file, term, FENCE_PATIENCE)).transpose()?;
+    let _fence =
+        config.fence_file.as_ref().map(|file| Fence::pass("listener", file, term, FENCE_PATIENCE)).transpose()?;
     if !bind {
         return Ok(());
     }

@@ -3,14 +3,14 @@
 use odoo_ha_core::database::{BootstrapOrder, Bootstrapped, StopMode};
 use odoo_ha_core::error::{Error, ErrorKind};
 
-use super::client::Session;
+use super::client::{self, Session};
 use super::control::ClusterState;
 use super::error::{self, misconfigured, not_ready};
 use super::memory::{Memory, Unfinished, new_data_id};
 use super::programs::Output;
 use super::settings::Wanted;
-use super::start::As;
-use super::{PostgresReplication, files};
+use super::start::{As, Starting};
+use super::{LOOK_INTERVAL, PostgresReplication, files};
 
 /// Bound of one program's run; the order's own timeout ends it earlier.
 const INITDB_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
@@ -35,6 +35,10 @@ impl PostgresReplication {
                     .hint("say 'adopt' to take the data there, or give an empty directory"));
             }
             (true, _) => self.make_data(&mut memory).await?,
+            // Its own, begun before: it has never served anybody.
+            (false, true) if memory.unfinished == Some(Unfinished::Bootstrap) && !order.adopt => {
+                self.stop_to_begin_again().await?
+            }
             (false, true) => self.check_adoptable().await?,
         }
         let is_adopted = order.adopt || memory.unfinished == Some(Unfinished::Adopt);
@@ -44,8 +48,9 @@ impl PostgresReplication {
         self.remember(&memory).await?;
         self.phase("starting the new database");
         let starting = self.launch(&Wanted::nothing(self.config.member.clone()), As::Primary).await?;
-        let session = self.accepted(&starting).await?;
+        let session = self.out_of_recovery(&starting).await?;
         self.make_role(&session).await?;
+        self.report_old_passwords(&session).await?;
         let row = session
             .row(
                 "select system_identifier, pg_current_wal_flush_lsn(), pg_walfile_name(pg_current_wal_insert_lsn()) \
@@ -62,12 +67,41 @@ impl PostgresReplication {
         })
     }
 
+    /// Data that were restored from backups replay the archive first, and leave recovery by themselves.
+    async fn out_of_recovery(&self, starting: &Starting) -> Result<Session, Error> {
+        let session = self.accepted(starting).await?;
+        self.phase("waiting for the restored data to replay the archive");
+        while session.row("select pg_is_in_recovery()").await?.is_true(0) {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        drop(session);
+        self.session(&starting.postmaster).await
+    }
+
+    async fn stop_to_begin_again(&self) -> Result<(), Error> {
+        self.check_data().await?;
+        self.phase("stopping what an earlier attempt had started");
+        self.stop_all(StopMode::Fast, std::time::Duration::MAX).await?;
+        Ok(())
+    }
+
     /// Made aside and put in place by one rename: what a broken-off attempt left is never taken for data.
     async fn make_data(&self, memory: &mut Memory) -> Result<(), Error> {
         self.phase("making a new database cluster");
         memory.unfinished = Some(Unfinished::Bootstrap);
         self.remember(memory).await?;
         let new = self.beside.new_copy();
+        if let Some(command) = &self.config.bootstrap_command {
+            self.fill_by(command, &new, None).await?;
+            let dir = self.config.data_dir.clone();
+            return self
+                .change(move || {
+                    // A backup of a standby: nobody is followed here.
+                    files::remove(&new.join("standby.signal"))?;
+                    files::rename(&new, &dir)
+                })
+                .await;
+        }
         let mut output = self.initdb("C.UTF-8").await?;
         if !output.success && error::kind_of_words(&output.stderr) == ErrorKind::Unknown {
             // Without that locale (it is not on every system), letters beyond ASCII have no case.
@@ -146,16 +180,29 @@ impl PostgresReplication {
         }
         session.run(&sql).await?;
         if let Some(password) = &self.access.password {
-            // Not logged, whatever the database logs; an error's text never quotes the statement. Messages of their own: all of a message
-            // is logged before its first statement runs.
+            // The verifier is made here: the password itself never reaches the database, whatever that logs or watches. The statement is
+            // not logged either; messages of their own, since all of a message is logged before its first statement runs.
             session
                 .run(
                     "set log_statement = none; set log_min_duration_statement = -1; set log_min_error_statement = panic; \
                      set standard_conforming_strings = on",
                 )
                 .await?;
-            let quoted = password.as_str().replace('\'', "''");
-            session.run(&format!("alter role \"{role}\" password '{quoted}'")).await?;
+            let verifier = client::scram_verifier(password);
+            session.run(&format!("alter role \"{role}\" password '{verifier}'")).await?;
+        }
+        Ok(())
+    }
+
+    /// Roles of adopted data that can no longer log in over the network.
+    async fn report_old_passwords(&self, session: &Session) -> Result<(), Error> {
+        let rows = session.rows("select rolname from pg_authid where rolcanlogin and rolpassword like 'md5%'").await?;
+        for row in &rows {
+            tracing::warn!(
+                member = %self.config.member,
+                role = row.text(0)?,
+                "this role's password is stored as md5, which is not accepted over the network: set it anew"
+            );
         }
         Ok(())
     }

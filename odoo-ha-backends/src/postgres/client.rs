@@ -102,6 +102,11 @@ impl Access {
     }
 }
 
+/// What PostgreSQL stores of a password: it proves who knows it, and does not give it away (RFC 5803).
+pub(super) fn scram_verifier(password: &Revealed) -> String {
+    postgres_protocol::password::scram_sha_256(password.as_str().as_bytes())
+}
+
 fn no_session(source: tokio_postgres::Error) -> NoSession {
     if let Some(database) = source.as_db_error() {
         let code = database.code();

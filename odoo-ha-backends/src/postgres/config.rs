@@ -12,8 +12,11 @@ use odoo_ha_core::member::MemberId;
 
 use super::PostgresReplication;
 use super::client::Access;
+use super::durable;
 use super::error::{self, misconfigured};
+use super::external::ExternalCommand;
 use super::memory::Beside;
+use super::parameters::Parameters;
 use super::programs::Programs;
 use super::settings;
 use super::user::Owner;
@@ -50,8 +53,13 @@ pub struct PostgresConfig {
     pub(super) password: Option<Secret>,
     pub(super) run_as: Option<String>,
     pub(super) networks: Vec<String>,
-    pub(super) parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
+    /// `parameters`, once built; they may be changed from then on.
+    pub(super) live: Parameters,
     pub(super) wal_keep_mb: u32,
+    pub(super) bootstrap_command: Option<ExternalCommand>,
+    pub(super) clone_command: Option<ExternalCommand>,
+    pub(super) clone_fallback: bool,
 }
 
 impl fmt::Debug for PostgresConfig {
@@ -81,7 +89,11 @@ impl PostgresConfig {
             run_as: None,
             networks: vec!["127.0.0.1/32".into(), "::1/128".into()],
             parameters: BTreeMap::new(),
+            live: Parameters::default(),
             wal_keep_mb: 1024,
+            bootstrap_command: None,
+            clone_command: None,
+            clone_fallback: false,
         }
     }
 
@@ -155,19 +167,67 @@ impl PostgresConfig {
         self
     }
 
+    /// A program (an absolute path) and its arguments that make the data of a new cluster in place of `initdb`, such as a restore from backups. It is run as
+    /// PostgreSQL's user, without a shell, and fills the directory that it gets for `{data_dir}` and in `ODOO_HA_DATA_DIR`; `{member}` and
+    /// `ODOO_HA_MEMBER` are this member's name. Where it leaves a `recovery.signal`, the archive is replayed to its end.
+    #[must_use]
+    pub fn bootstrap_command(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.bootstrap_command = Some(ExternalCommand::new(command.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// A program and its arguments that make this member's copy in place of `pg_basebackup`; as `bootstrap_command`, and the upstream is `{host}` and `{port}`
+    /// (`ODOO_HA_UPSTREAM_HOST`, `ODOO_HA_UPSTREAM_PORT`), the role to connect as `{user}` (`ODOO_HA_REPLICATION_USER`), its password in
+    /// `{passfile}` (`PGPASSFILE`). The copy is started only if the upstream's history shows that it is of this cluster and an earlier state of it.
+    #[must_use]
+    pub fn clone_command(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.clone_command = Some(ExternalCommand::new(command.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// When `clone_command` fails or its copy cannot follow, `pg_basebackup` makes one after all (no).
+    #[must_use]
+    pub fn clone_fallback(mut self, yes: bool) -> Self {
+        self.clone_fallback = yes;
+        self
+    }
+
+    /// Checks what can be checked without looking at the machine: no file is read, nothing is taken.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, naming the setting and what to do.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_names()?;
+        self.check_networks()?;
+        if let Some(command) = &self.bootstrap_command {
+            command.check("bootstrap_command", false)?;
+        }
+        if let Some(command) = &self.clone_command {
+            command.check("clone_command", true)?;
+        } else if self.clone_fallback {
+            return Err(misconfigured("clone_fallback is set without a clone_command").hint("leave it out"));
+        }
+        check_parameters(&self.parameters)
+    }
+
     /// Checks everything that can be checked without a database, and takes the data directory for this process.
     ///
     /// # Errors
     ///
     /// `Misconfigured`, naming the setting and what to do; `Disk`.
     pub fn build(mut self) -> Result<PostgresReplication, Error> {
-        self.check_names()?;
-        self.check_networks()?;
+        self.check()?;
+        self.live = Parameters::new(self.parameters.clone());
         let password = self.read_password()?;
         self.data_dir = settled_dir(&self.data_dir)?;
         let owner = Owner::find(self.run_as.as_deref())?;
         owner.check_can_reach(&self.data_dir)?;
         let programs = Programs::find(self.bin_dir.as_deref(), &self.data_dir, owner)?;
+        if programs.major() >= 14 && durable::by_file_system() {
+            // After a crash PostgreSQL flushes all files before it replays; one by one that takes longer than all the rest.
+            self.parameters.entry("recovery_init_sync_method".into()).or_insert_with(|| "syncfs".into());
+        }
         let beside = Beside::make(&self.data_dir, owner)?;
         let lock = beside.lock()?;
         let socket_dir = self.socket_dir.clone().unwrap_or_else(|| beside.dir().to_path_buf());
@@ -208,16 +268,6 @@ impl PostgresConfig {
         if host.is_empty() || !host.bytes().all(fine) || self.endpoint.port == 0 {
             return Err(misconfigured(format!("endpoint {} is not a host name or address with a port", self.endpoint))
                 .hint("say where the other members reach this database"));
-        }
-        for name in self.parameters.keys() {
-            if settings::is_owned(name) {
-                return Err(misconfigured(format!("setting {name:?} is the agent's own"))
-                    .hint("leave it out of the parameters"));
-            }
-            let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
-            if name.is_empty() || !name.bytes().all(fine) {
-                return Err(misconfigured(format!("{name:?} is not the name of a setting of PostgreSQL")));
-            }
         }
         Ok(())
     }
@@ -260,6 +310,22 @@ impl PostgresConfig {
         let line = format!("*:*:*:{}:{escaped}\n", self.replication_user);
         super::files::write_durably(&beside.password_file(), line.as_bytes(), owner)
     }
+}
+
+/// Settings that the configuration may give.
+pub(super) fn check_parameters(parameters: &BTreeMap<String, String>) -> Result<(), Error> {
+    for name in parameters.keys() {
+        if settings::is_owned(name) {
+            return Err(misconfigured(format!("setting {name:?} is the agent's own"))
+                .hint("leave it out of the parameters; docs/reference/configuration.md lists the agent's own ones"));
+        }
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_');
+        if name.is_empty() || !name.bytes().all(fine) {
+            return Err(misconfigured(format!("{name:?} is not the name of a setting of PostgreSQL"))
+                .hint("write it as in postgresql.conf, its value in quotes"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether all of this network is the machine itself.

@@ -11,10 +11,14 @@ use odoo_ha_core::lsn::Timeline;
 use odoo_ha_core::member::DataId;
 
 use super::client::Session;
+use super::control::ControlData;
+use super::external::ExternalCommand;
+use super::follow::upstream_history;
+use super::history::History;
 use super::memory::{Memory, Unfinished, new_data_id};
 use super::settings::{self, Wanted, slot_name};
 use super::start::{As, mark_standby};
-use super::{PostgresReplication, error, files};
+use super::{PostgresReplication, SMALL_PROGRAM_TIMEOUT, durable, error, files};
 
 /// How long the database may take to stop before it is stopped at once, when its data are about to be replaced.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +30,7 @@ const COPY_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Room that must be left on the disk beside two copies, for the log that is written meanwhile.
-const SPARE_BYTES: u64 = 512 * 1024 * 1024;
+pub(super) const SPARE_BYTES: u64 = 512 * 1024 * 1024;
 
 impl PostgresReplication {
     /// Rewinds; what a failed rewind leaves is never started, but cloned anew.
@@ -35,11 +39,13 @@ impl PostgresReplication {
         order: &FollowOrder,
         mut memory: Memory,
         upstream: &Session,
+        theirs: &History,
     ) -> Result<Followed, Error> {
         self.ensure_upstream_slot(upstream).await?;
         self.checkpoint_of_upstream(upstream, order.timeline).await?;
         self.phase("stopping the database to rewind it");
         self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT).await?;
+        self.save_unarchived(theirs, true).await?;
         memory.unfinished = Some(Unfinished::Rewind);
         self.remember(&memory).await?;
         match self.rewind(order).await {
@@ -67,8 +73,21 @@ impl PostgresReplication {
         self.phase("rewinding");
         let source = self.program_conninfo(order);
         let dir = self.data_dir().to_string_lossy();
-        let arguments = ["--target-pgdata", &dir, "--source-server", &source];
-        self.programs.succeed("pg_rewind", &arguments, COPY_TIMEOUT).await?;
+        let mut arguments = vec!["--target-pgdata", &*dir, "--source-server", &*source];
+        self.copied_by("pg_rewind", &mut arguments, self.data_dir()).await
+    }
+
+    /// Runs a program that changes this copy, and returns once the copy is durable.
+    async fn copied_by(&self, program: &str, arguments: &mut Vec<&str>, copy: &Path) -> Result<(), Error> {
+        let as_a_whole = durable::by_file_system();
+        if as_a_whole {
+            arguments.push("--no-sync");
+        }
+        self.programs.succeed(program, arguments, COPY_TIMEOUT).await?;
+        if as_a_whole {
+            self.phase("flushing the copy");
+            durable::flush_copy(copy).await?;
+        }
         Ok(())
     }
 
@@ -102,23 +121,33 @@ impl PostgresReplication {
         drop(upstream);
         self.phase("stopping the database to replace it");
         self.stop_all(StopMode::AtOnce { fast_for_ms: 5000 }, STOP_TIMEOUT).await?;
-        let new = self.beside.new_copy();
         self.make_room(&mut memory, bytes).await?;
+        if let Some(command) = &self.config.clone_command {
+            match self.clone_by(command, order, memory.clone()).await {
+                Err(error) if self.config.clone_fallback => {
+                    tracing::warn!(member = %self.config.member, error = %error.chain(), "clone_command failed: pg_basebackup makes the copy");
+                    memory = self.recall().await?;
+                    self.make_room(&mut memory, bytes).await?;
+                }
+                made => return made,
+            }
+        }
+        let new = self.beside.new_copy();
         self.phase("copying the upstream's data");
         let (target, source, slot) =
             (new.to_string_lossy().into_owned(), self.program_conninfo(order), slot_name(&self.config.member));
-        let arguments = [
+        let mut arguments = vec![
             "--pgdata",
-            &target,
+            &*target,
             "--dbname",
-            &source,
+            &*source,
             "--slot",
-            &slot,
+            &*slot,
             "--wal-method=stream",
             "--checkpoint=fast",
             "--no-password",
         ];
-        self.programs.succeed("pg_basebackup", &arguments, COPY_TIMEOUT).await?;
+        self.copied_by("pg_basebackup", &mut arguments, &new).await?;
         memory.unfinished = Some(Unfinished::Replace);
         self.remember(&memory).await?;
         let (dir, kept) = (self.config.data_dir.clone(), self.beside.kept_copy());
@@ -126,6 +155,64 @@ impl PostgresReplication {
         let data_id = self.settle_copy(order, &mut memory).await?;
         self.start_copy(order).await?;
         Ok(Followed { by: FollowedBy::Clone, data_id })
+    }
+
+    /// The operator's own command makes the copy. Where it came from is not known, so it is looked at: it must be of this cluster, and an earlier state of
+    /// what the upstream has. Until then it is unfinished work, which is never counted.
+    async fn clone_by(
+        &self,
+        command: &ExternalCommand,
+        order: &FollowOrder,
+        mut memory: Memory,
+    ) -> Result<Followed, Error> {
+        let new = self.beside.new_copy();
+        self.fill_by(command, &new, Some(order)).await?;
+        let found = ControlData::read(&self.programs, &new, SMALL_PROGRAM_TIMEOUT).await?.system_id;
+        if found != order.system_id {
+            return Err(error::misconfigured(format!(
+                "clone_command brought data of another cluster (system identifier {found}, not {})",
+                order.system_id
+            ))
+            .hint("see from where it restores"));
+        }
+        (memory.unfinished, memory.reserved) = (Some(Unfinished::Replace), None);
+        self.remember(&memory).await?;
+        let (dir, kept) = (self.config.data_dir.clone(), self.beside.kept_copy());
+        self.change(move || put_in_place(&new, &dir, &kept)).await?;
+        let proved = self.prove_copy(order, &memory).await;
+        if proved.is_err() {
+            // The data of before stay where they were put: the next copy takes the place of nothing.
+            self.stop_all(StopMode::AtOnce { fast_for_ms: 0 }, STOP_TIMEOUT).await?;
+            let dir = self.config.data_dir.clone();
+            self.change(move || files::remove_tree(&dir)).await?;
+        }
+        proved?;
+        let data_id = self.settle_copy(order, &mut memory).await?;
+        self.follow_as_it_is(order, memory).await?;
+        Ok(Followed { by: FollowedBy::Clone, data_id })
+    }
+
+    /// Starts the copy with nobody to follow, and compares where it ends with the upstream's history.
+    async fn prove_copy(&self, order: &FollowOrder, memory: &Memory) -> Result<(), Error> {
+        let (config, beside, owner) = (self.config.clone(), self.beside.clone(), self.owner);
+        let alone = Wanted::nothing(self.config.member.clone());
+        self.change(move || {
+            settings::prepare(&config.data_dir, &config, &beside, &alone, owner)?;
+            mark_standby(&config.data_dir, owner)
+        })
+        .await?;
+        let unnamed = Memory { unfinished: None, ..memory.clone() };
+        let frozen = self.frozen(&unnamed, COPY_TIMEOUT).await?;
+        let upstream = self.upstream_session(order).await?;
+        let theirs = upstream_history(&upstream, order.timeline).await?;
+        if theirs.left(frozen.timeline).is_some_and(|left| frozen.lsn <= left) {
+            return Ok(());
+        }
+        Err(error::misconfigured(format!(
+            "clone_command brought data that the cluster has left: they end at {} on timeline {}",
+            frozen.lsn, frozen.timeline
+        ))
+        .hint("let it restore an older backup, or one of the present leader's"))
     }
 
     /// Removes what an earlier attempt left, and, when two copies have no room, first the copy kept aside, then the data.
@@ -149,7 +236,7 @@ impl PostgresReplication {
     }
 
     /// A WAL sender of this member's earlier life may still hold the slot.
-    async fn free_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
+    pub(super) async fn free_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
         // Whoever else holds it for a moment, as the upstream's own agent does while it makes the slot, is waited for.
         let sql = format!(
             "select case when backend_type = 'walsender' then pg_terminate_backend(active_pid) end \
@@ -191,7 +278,7 @@ impl PostgresReplication {
     fn program_conninfo(&self, order: &FollowOrder) -> String {
         let name = format!("copy for {}", self.config.member);
         let (user, database) = (&self.config.replication_user, &self.config.database);
-        settings::conninfo(&order.upstream.endpoint, &name, user, Some(database), &self.beside)
+        settings::conninfo(&order.upstream.endpoint, &name, user, database, &self.beside)
     }
 
     /// The agent's settings written, durably, for the next start or reload.
@@ -207,7 +294,7 @@ async fn copy_bytes(upstream: &Session) -> Result<u64, Error> {
     row.parse(0)
 }
 
-fn free_bytes(dir: &Path) -> Result<u64, Error> {
+pub(super) fn free_bytes(dir: &Path) -> Result<u64, Error> {
     let stat = rustix::fs::statvfs(dir).map_err(|source| {
         error::io(format!("the room on the disk of {} cannot be read", dir.display()), source.into())
     })?;

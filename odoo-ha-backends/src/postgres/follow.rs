@@ -12,8 +12,6 @@ use super::error::{malformed, misconfigured, not_ready};
 use super::freeze::FrozenDatabase;
 use super::history::{self, History};
 use super::memory::Memory;
-use super::settings::slot_name;
-use super::slots::make_slot;
 use super::start::As;
 use super::{PostgresReplication, files};
 
@@ -49,11 +47,20 @@ impl PostgresReplication {
         }
         // Of the same reign: it was decided when this copy came to it.
         if memory.term == order.term && memory.data_id.is_some() && memory.reserved.is_none() {
-            return self.follow_as_it_is(order, memory).await;
+            return match self.missing_log(order).await? {
+                None => self.follow_as_it_is(order, memory).await,
+                Some(why) if !order.may_discard => Err(Error::new(ErrorKind::Diverged, why)
+                    .hint("allow the data to be discarded: they are cloned anew; to keep more log, raise max_slot_wal_keep_size")),
+                Some(why) => {
+                    tracing::warn!(member = %self.config.member, why, "the data cannot follow as they are");
+                    self.clone_from(order, memory).await
+                }
+            };
         }
         self.phase("asking the upstream for its history");
         let upstream = self.upstream_session(order).await?;
         let their_history = upstream_history(&upstream, order.timeline).await?;
+        self.save_unarchived(&their_history, false).await?;
         let frozen = self.frozen(&memory, timeout / 2).await?;
         match divergence(&frozen, &their_history, &memory, order) {
             None => {
@@ -65,7 +72,7 @@ impl PostgresReplication {
             Some(divergence) => {
                 tracing::warn!(member = %self.config.member, why = divergence.why, "the data cannot follow as they are");
                 if divergence.rewindable && self.control().await?.hints_logged {
-                    self.rewind_or_clone(order, memory, &upstream).await
+                    self.rewind_or_clone(order, memory, &upstream, &their_history).await
                 } else {
                     self.clone_from(order, memory).await
                 }
@@ -74,7 +81,7 @@ impl PostgresReplication {
     }
 
     /// Remembers the reign and sets the upstream: a running standby reads it, a stopped database is started with it.
-    async fn follow_as_it_is(&self, order: &FollowOrder, mut memory: Memory) -> Result<Followed, Error> {
+    pub(super) async fn follow_as_it_is(&self, order: &FollowOrder, mut memory: Memory) -> Result<Followed, Error> {
         let data_id = self.identify(&mut memory).await?;
         if memory.term != order.term || memory.reserved.is_some() {
             (memory.term, memory.reserved) = (order.term, None);
@@ -90,6 +97,7 @@ impl PostgresReplication {
                 self.apply(&postmaster, &wanted).await?
             }
             None => {
+                self.free_slot_in_passing(order).await;
                 let starting = self.launch(&wanted, As::Standby).await?;
                 self.accepted(&starting).await?
             }
@@ -111,11 +119,6 @@ impl PostgresReplication {
             order.upstream.endpoint, order.system_id
         ))
         .hint("check the addresses in the configuration"))
-    }
-
-    /// The own slot on the upstream, so that what is streamed from now on is kept.
-    pub(super) async fn ensure_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
-        make_slot(upstream, &slot_name(&self.config.member)).await
     }
 }
 
@@ -146,7 +149,7 @@ fn divergence(frozen: &FrozenDatabase, theirs: &History, memory: &Memory, order:
 }
 
 /// The history of the reign's timeline, from the upstream that must have it.
-async fn upstream_history(upstream: &Session, timeline: Timeline) -> Result<History, Error> {
+pub(super) async fn upstream_history(upstream: &Session, timeline: Timeline) -> Result<History, Error> {
     if timeline <= Timeline(1) {
         return History::parse(timeline, "");
     }

@@ -24,10 +24,10 @@ const READER_GRACE: Duration = Duration::from_millis(100);
 const RECEIVER_GRACE: Duration = Duration::from_secs(1);
 
 /// In which the startup process sleeps when it has found nothing more to replay anywhere.
-const AT_THE_END: &str = "RecoveryRetrieveRetryInterval";
+pub(super) const AT_THE_END: &str = "RecoveryRetrieveRetryInterval";
 
 /// One look: both processes from one snapshot of the statistics, then the positions.
-const LOOK: &str = "select (select count(*) from pg_stat_activity where backend_type = 'walreceiver'), \
+pub(super) const LOOK: &str = "select (select count(*) from pg_stat_activity where backend_type = 'walreceiver'), \
      (select wait_event from pg_stat_activity where backend_type = 'startup'), \
      (select wait_event_type from pg_stat_activity where backend_type = 'startup'), \
      pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), \

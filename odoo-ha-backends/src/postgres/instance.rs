@@ -7,6 +7,10 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+/// In the environment of the database's main process, and so of everything that it starts by a command (`archive_command`, `COPY … PROGRAM`):
+/// one that has left its parents for a session of its own is still known by it. Its value is the data directory.
+pub(super) const MARK: &str = "ODOO_HA_INSTANCE";
+
 /// A process of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Process {
@@ -22,12 +26,15 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// The processes that live: PostgreSQL's programs that work in one of the directories, all they started, and whatever was one of
-    /// these at an earlier look.
+    /// The processes that live: PostgreSQL's programs that work in one of the directories, all they started, what bears the mark, and
+    /// whatever was one of these at an earlier look.
     pub(super) fn look(&mut self, dirs: &[&Path]) -> Vec<i32> {
         let all = processes();
-        let mut members: BTreeSet<i32> =
-            all.iter().filter(|(pid, p)| !p.dead && works_in(**pid, dirs)).map(|(pid, _)| *pid).collect();
+        let mut members: BTreeSet<i32> = all
+            .iter()
+            .filter(|(pid, p)| !p.dead && (works_in(**pid, dirs) || is_marked(**pid, dirs)))
+            .map(|(pid, _)| *pid)
+            .collect();
         members.extend(
             self.seen
                 .iter()
@@ -102,4 +109,13 @@ fn works_in(pid: i32, dirs: &[&Path]) -> bool {
         .and_then(Path::file_name)
         .and_then(|name| name.to_str())
         .is_some_and(|name| ["postgres", "pg_", "initdb"].iter().any(|start| name.starts_with(start)))
+}
+
+/// Whether this process was started, at some distance, by a database of one of the directories.
+fn is_marked(pid: i32, dirs: &[&Path]) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| {
+        let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|value| dirs.iter().any(|dir| dir.as_os_str().as_encoded_bytes() == value))
+    })
 }

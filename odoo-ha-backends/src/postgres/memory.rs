@@ -124,6 +124,11 @@ impl Beside {
         self.dir.join("kept")
     }
 
+    /// Where log is kept that was not archived before a rewind removed it.
+    pub(super) fn unarchived(&self) -> PathBuf {
+        self.dir.join("unarchived")
+    }
+
     /// Takes the lock that only one agent of a data directory can hold; the kernel drops it with the file.
     pub(super) fn lock(&self) -> Result<File, Error> {
         let path = self.dir.join("lock");

@@ -8,28 +8,40 @@
 //! | file | what |
 //! |---|---|
 //! | [`config`](PostgresConfig) | where things are; everything checked before the first order |
-//! | `settings`, `standby_names` | the settings that the agent owns, in a file of its own |
+//! | `settings`, `access`, `standby_names`, `proof` | the settings that the agent owns, in a file of its own; who may connect |
+//! | `parameters` | the configured settings, changed while the database runs |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
-//! | `freeze`, `follow`, `copy`, `promote`, `synchronous`, `bootstrap`, `slots`, `status` | one order each |
+//! | `freeze`, `follow`, `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
+//! | `external` | the operator's own commands that make a copy |
+//! | `archive` | log that an old leader had not archived |
+//! | `missing_log` | why a standby gets nothing from the upstream that it is told to follow |
 //! | `control`, `wal`, `history` | what the files say: state, end of the log, timelines |
-//! | `client`, `programs`, `files`, `user`, `secret`, `error` | the edges |
+//! | `client`, `programs`, `files`, `durable`, `user`, `secret`, `error` | the edges |
 
+mod access;
+mod archive;
 mod bootstrap;
 mod client;
 mod config;
 mod control;
 mod copy;
+mod dropped;
+mod durable;
 mod error;
+mod external;
 mod files;
 mod follow;
 mod freeze;
 mod history;
 mod instance;
 mod memory;
+mod missing_log;
+mod parameters;
 mod process;
 mod programs;
 mod promote;
+mod proof;
 mod settings;
 mod slots;
 mod standby_names;
@@ -83,7 +95,7 @@ pub struct PostgresReplication {
     access: Access,
     spawned: Mutex<Option<Postmaster>>,
     phase: Mutex<&'static str>,
-    proof: Mutex<synchronous::Proof>,
+    proof: Mutex<proof::Proof>,
     changes: Arc<tokio::sync::Mutex<()>>,
     _lock: File,
 }

@@ -124,7 +124,8 @@ impl Programs {
         self.run_command(self.command(program), program, arguments, timeout).await
     }
 
-    async fn run_command(
+    /// Runs a prepared command to its end, as [`run`](Self::run) does.
+    pub(super) async fn run_command(
         &self,
         mut command: Command,
         program: &str,

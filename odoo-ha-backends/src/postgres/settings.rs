@@ -11,7 +11,8 @@ use odoo_ha_core::error::Error;
 use odoo_ha_core::member::MemberId;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PostgresConfig, is_loopback};
+use super::access::AccessFile;
+use super::config::PostgresConfig;
 use super::error::{malformed, misconfigured};
 use super::files;
 use super::memory::Beside;
@@ -28,7 +29,7 @@ const STATE_MARK: &str = "# odoo-ha: ";
 pub(super) const RETRY_INTERVAL_MS: u64 = 100;
 
 /// Settings that only the agent sets.
-const OWNED: [&str; 24] = [
+const OWNED: [&str; 30] = [
     "data_directory",
     "hba_file",
     "listen_addresses",
@@ -38,12 +39,15 @@ const OWNED: [&str; 24] = [
     "wal_log_hints",
     "wal_retrieve_retry_interval",
     "lc_messages",
+    "password_encryption",
     "primary_conninfo",
     "primary_slot_name",
     "synchronous_standby_names",
     "recovery_target",
     "recovery_target_lsn",
     "recovery_target_name",
+    "recovery_target_action",
+    "recovery_target_inclusive",
     "recovery_target_time",
     "recovery_target_xid",
     "recovery_target_timeline",
@@ -52,7 +56,10 @@ const OWNED: [&str; 24] = [
     "standby_mode",
     "odoo_ha.upstream",
     "cluster_name",
+    "config_file",
     "include",
+    "include_dir",
+    "include_if_exists",
 ];
 
 /// Settings that have another default here; the configuration may change them.
@@ -127,7 +134,8 @@ impl Wanted {
         let Some((_, endpoint)) = &self.upstream else {
             return String::new();
         };
-        conninfo(endpoint, config.member.as_str(), &config.replication_user, None, beside)
+        // The database is for the synchronisation of logical slots (PostgreSQL 17); streaming itself has none.
+        conninfo(endpoint, config.member.as_str(), &config.replication_user, &config.database, beside)
     }
 }
 
@@ -136,23 +144,20 @@ pub(super) fn conninfo(
     endpoint: &Endpoint,
     application_name: &str,
     user: &str,
-    database: Option<&str>,
+    database: &str,
     beside: &Beside,
 ) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let mut text = format!(
-        "host={} port={} user={} application_name={} passfile={} connect_timeout=3 keepalives_idle=5 \
+    format!(
+        "host={} port={} user={} dbname={} application_name={} passfile={} connect_timeout=3 keepalives_idle=5 \
          keepalives_interval=2 keepalives_count=3 tcp_user_timeout=5000",
         quoted(&endpoint.host),
         endpoint.port,
         quoted(user),
+        quoted(database),
         quoted(application_name),
         quoted(&beside.password_file().to_string_lossy()),
-    );
-    if let Some(database) = database {
-        text.push_str(&format!(" dbname={}", quoted(database)));
-    }
-    text
+    )
 }
 
 /// The name of the physical slot that a member's upstream keeps for it.
@@ -196,11 +201,15 @@ pub(super) fn prepare(
     replace(&main, &text, &with_include(&text), owner)?;
     let auto = dir.join("postgresql.auto.conf");
     if let Some(text) = files::read(&auto)? {
-        replace(&auto, &text, &without_ours(&text, &config.parameters), owner)?;
+        replace(&auto, &text, &without_ours(&text, &config.live.now()), owner)?;
     }
     let access = dir.join("pg_hba.conf");
     let text = files::read(&access)?.unwrap_or_default();
-    replace(&access, &text, &with_access(&text, config), owner)
+    let new = AccessFile::make(&text, config);
+    for line in &new.refused {
+        tracing::warn!(member = %config.member, line, "taken out of force in pg_hba.conf: over the network there is scram-sha-256 only");
+    }
+    replace(&access, &text, &new.text, owner)
 }
 
 fn replace(path: &Path, old: &str, new: &str, owner: Owner) -> Result<(), Error> {
@@ -215,7 +224,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
     let mut values: BTreeMap<String, String> =
         DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     values.insert("wal_keep_size".into(), format!("{}MB", config.wal_keep_mb));
-    values.extend(config.parameters.clone());
+    values.extend(config.live.now());
     let socket_dir = config.socket_dir.as_deref().unwrap_or(beside.dir());
     let upstream = wanted.upstream().map(ToString::to_string).unwrap_or_default();
     let slot = if wanted.upstream.is_some() { slot_name(&config.member) } else { String::new() };
@@ -230,6 +239,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
         ("wal_log_hints", "on".into()),
         ("wal_retrieve_retry_interval", format!("{RETRY_INTERVAL_MS}ms")),
         ("lc_messages", "C".into()),
+        ("password_encryption", "scram-sha-256".into()),
         ("recovery_target_timeline", "latest".into()),
         ("recovery_target", String::new()),
         ("recovery_target_lsn", String::new()),
@@ -270,30 +280,6 @@ fn without_ours(text: &str, parameters: &BTreeMap<String, String>) -> String {
         is_owned(&name) || by_default || parameters.contains_key(&name)
     };
     text.lines().filter(|line| !is_ours(line.trim_start())).map(|line| format!("{line}\n")).collect()
-}
-
-/// Who may connect: the agent over its socket, members and clients from the configured networks; then what else stands there.
-fn with_access(text: &str, config: &PostgresConfig) -> String {
-    const BEGIN: &str = "# odoo-ha: begin (written before every start)";
-    const END: &str = "# odoo-ha: end";
-    let mut ours = format!("{BEGIN}\nlocal all \"{}\" trust\n", config.superuser);
-    for network in &config.networks {
-        let method = if config.password.is_none() && is_loopback(network) { "trust" } else { "scram-sha-256" };
-        ours.push_str(&format!("host replication \"{}\" {network} {method}\n", config.replication_user));
-        ours.push_str(&format!("host all all {network} {method}\n"));
-    }
-    ours.push_str(END);
-    ours.push('\n');
-    let mut inside = false;
-    for line in text.lines() {
-        inside |= line == BEGIN;
-        if !inside {
-            ours.push_str(line);
-            ours.push('\n');
-        }
-        inside &= line != END;
-    }
-    ours
 }
 
 #[cfg(test)]

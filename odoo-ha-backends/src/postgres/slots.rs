@@ -35,6 +35,9 @@ impl PostgresReplication {
             present.insert(row.text(0)?.to_owned(), (row.is_true(1), row.is_true(2)));
         }
         for (name, (active, lost)) in &present {
+            if *lost {
+                self.warn_of_lost(name);
+            }
             if !active && (*lost || !wanted.contains(name)) {
                 session.row(&format!("select pg_drop_replication_slot('{name}')")).await?;
             }
@@ -45,6 +48,31 @@ impl PostgresReplication {
             }
         }
         self.advance_on_standby(session, &wanted).await
+    }
+
+    fn warn_of_lost(&self, slot: &str) {
+        tracing::warn!(
+            member = %self.config.member,
+            slot,
+            "more log was written than may be kept for its member (max_slot_wal_keep_size): the slot is made anew, and the member is cloned \
+             if it lacks what is gone"
+        );
+    }
+
+    /// The own slot on the upstream, so that what is streamed from now on is kept. One that has lost its log serves nobody: it is made anew.
+    pub(super) async fn ensure_upstream_slot(&self, upstream: &Session) -> Result<(), Error> {
+        let name = slot_name(&self.config.member);
+        let lost = format!(
+            "select from pg_replication_slots where slot_name = '{name}' and wal_status = 'lost' and not active"
+        );
+        if !upstream.rows(&lost).await?.is_empty() {
+            self.warn_of_lost(&name);
+            // The upstream's own agent may be about to do the same.
+            if let Err(error) = upstream.rows(&format!("select pg_drop_replication_slot('{name}')")).await {
+                tracing::debug!(error = %error.chain(), "the slot was dropped by somebody else");
+            }
+        }
+        make_slot(upstream, &name).await
     }
 
     /// Nobody streams from a standby's slots, so they would keep the log for ever: they follow its replay at the distance that is

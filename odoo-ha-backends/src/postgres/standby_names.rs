@@ -51,8 +51,8 @@ pub(super) fn names(text: &str) -> Vec<MemberId> {
 }
 
 /// The priority that a walsender of this name has once it has taken the setting; 0: it does not count.
-pub(super) fn priority(text: &str, name: &MemberId) -> u32 {
-    let Some((standbys, order)) = parse(text) else { return 0 };
+pub(super) fn priority(text: &str, name: Option<&MemberId>) -> u32 {
+    let (Some((standbys, order)), Some(name)) = (parse(text), name) else { return 0 };
     let Some(place) = order.iter().position(|other| other == name) else {
         return 0;
     };
@@ -96,7 +96,7 @@ mod tests {
         let after = render(&SynchronousStandbys::AllOf(names(&["a", "b", "c"])), &super::names(&before));
         assert_eq!(after, "FIRST 3 (\"b\", \"a\", \"c\")");
         for name in names(&["a", "b", "c"]) {
-            assert_ne!(priority(&before, &name), priority(&after, &name));
+            assert_ne!(priority(&before, Some(&name)), priority(&after, Some(&name)));
         }
     }
 }

@@ -13,7 +13,7 @@ use odoo_ha_core::error::{Error, ErrorKind};
 use super::client::{NoSession, Session};
 use super::control::ClusterState;
 use super::error::{self, kind_of_words, misconfigured, not_ready, telling_line};
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::process::Postmaster;
 use super::programs::{data_version, supported};
 use super::settings::{self, Wanted};
@@ -62,6 +62,7 @@ impl PostgresReplication {
         let failed = |source| error::io("the server's log cannot be used", source);
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(self.data_dir()).current_dir(self.data_dir());
+        command.env(instance::MARK, self.data_dir());
         command.stdout(Stdio::from(log.try_clone().map_err(failed)?)).stderr(Stdio::from(log));
         let mut child = command.spawn().map_err(|source| self.programs.cannot_start("postgres", source))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());

@@ -27,12 +27,13 @@ const SELF: &str = "select r.yes, i.system_identifier, \
      current_setting('synchronous_standby_names'), current_setting('fsync'), current_setting('full_page_writes'), \
      current_setting('synchronous_commit'), \
      exists (select from pg_db_role_setting d, unnest(d.setconfig) s \
-             where s in ('synchronous_commit=off', 'synchronous_commit=local', 'synchronous_commit=remote_write')) \
+             where s in ('synchronous_commit=off', 'synchronous_commit=local', 'synchronous_commit=remote_write')), \
+     (select string_agg(name, ' ' order by name) from pg_settings where pending_restart) \
      from (select pg_is_in_recovery() as yes) r, pg_control_system() i, pg_control_checkpoint() c, pg_control_recovery() m";
 
 /// Its standbys: a sender counts only if no other bears its name and it holds its member's slot (protocol rule 22).
 const STANDBYS: &str = "select r.application_name, \
-     r.state = 'streaming' and s.active_pid is not distinct from r.pid and count(*) over (partition by r.application_name) = 1, \
+     r.state = 'streaming' and s.active_pid is not distinct from r.pid and count(*) over (partition by lower(r.application_name)) = 1, \
      r.flush_lsn, r.replay_lsn, r.sync_state in ('sync', 'quorum') \
      from pg_stat_replication r left join pg_replication_slots s on s.slot_name = 'odoo_ha_' || r.application_name";
 
@@ -79,6 +80,7 @@ impl PostgresReplication {
         status.synchronous = standby_names::parse(row.text(11)?).map(|(standbys, _)| standbys);
         status.standbys = standbys(&session).await?;
         status.weaknesses = weaknesses(&row);
+        status.pending_restart = row.get(16).unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect();
         if in_recovery {
             status.replayed = row.lsn(5)?;
             status.lsn = row.lsn(4)?.max(status.replayed);

@@ -9,8 +9,9 @@ use odoo_ha_core::lsn::Lsn;
 use odoo_ha_core::member::MemberId;
 
 use super::client::Session;
-use super::error::not_ready;
+use super::error::{malformed, not_ready};
 use super::process::Postmaster;
+use super::proof::{Before, Proof};
 use super::{LOOK_INTERVAL, PostgresReplication, standby_names};
 
 /// A commit that waits for the synchronous standbys as any other does.
@@ -21,29 +22,22 @@ const CANARY: &str =
 const LOCAL_RECORD: &str =
     "begin; set local synchronous_commit = local; select pg_logical_emit_message(true, 'odoo_ha', ''); commit";
 
-/// Which processes are known to have taken which value: a repeated order need not disturb them again.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Proof {
-    postmaster: i32,
-    text: String,
-    checkpointer: bool,
-    senders: BTreeSet<i32>,
-}
-
 /// A WAL sender: the priority that it gives itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Sender {
-    member: MemberId,
-    priority: u32,
-    flushed: Lsn,
+pub(super) struct Sender {
+    /// PostgreSQL compares names without regard to case. `None`: a name that no member can have.
+    pub(super) member: Option<MemberId>,
+    pub(super) priority: u32,
+    pub(super) flushed: Lsn,
     /// It is the only one of its name and holds its member's slot.
-    counts: bool,
+    pub(super) counts: bool,
     /// It was started after the session's settings were read.
-    is_newer: bool,
+    pub(super) is_newer: bool,
 }
 
 impl PostgresReplication {
     pub(super) async fn change_synchronous(&self, order: &SynchronousOrder) -> Result<(), Error> {
+        check(&order.standbys)?;
         self.recall().await?.check_term(order.term)?;
         let Some(postmaster) = self.postmaster() else {
             return Err(not_ready("the database does not run"));
@@ -54,89 +48,52 @@ impl PostgresReplication {
         if row.is_true(0) {
             return Err(not_ready("the database is a standby: nobody waits for its standbys"));
         }
-        let before = row.text(1)?.to_owned();
+        // A sender that is younger than what this session has read was started with the value that this session shows.
+        let young = senders(&session).await?.into_iter().filter(|(_, sender)| sender.is_newer).map(|(pid, _)| pid);
+        let before = Before { text: row.text(1)?.to_owned(), young: young.collect() };
         drop(session);
         let wanted = self.wanted().await?.waiting_for(&order.standbys);
-        let text = &wanted.synchronous;
-        self.begin_proof(&postmaster, text);
+        self.proven(|proof| proof.begin(postmaster.pid(), &before, &wanted.synchronous));
         let session = self.apply(&postmaster, &wanted).await?;
         if !order.barrier || order.standbys == SynchronousStandbys::Nobody {
+            let now = standby_names::names(&wanted.synchronous);
+            let dropped = standby_names::names(&before.text).into_iter().filter(|name| !now.contains(name)).collect();
+            self.end_silent_senders(session, &dropped);
             return Ok(());
         }
-        if !self.proven(|proof| proof.checkpointer) {
+        if !self.proven(|proof| proof.checkpointer()) {
             self.phase("waiting for the checkpointer to take the new value");
             // It passes the setting on to those who commit; a checkpoint that begins now begins after it has read the setting.
             session.run("checkpoint").await?;
-            self.proven(|proof| std::mem::replace(&mut proof.checkpointer, true));
+            self.proven(Proof::checkpointer_has_it);
         }
         self.phase("waiting for every WAL sender to take the new value");
-        self.taken_by_senders(&session, &before, text).await?;
+        self.taken_by_senders(&session, &before).await?;
         self.phase("waiting for the named standbys to flush what could have been acknowledged");
-        self.flushed_by(&session, &order.standbys, &standby_names::names(&before)).await
-    }
-
-    fn begin_proof(&self, postmaster: &Postmaster, text: &str) {
-        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        if proof.postmaster != postmaster.pid() || proof.text != text {
-            *proof = Proof { postmaster: postmaster.pid(), text: text.to_owned(), ..Proof::default() };
-        }
+        flushed_by(&session, &order.standbys).await
     }
 
     fn proven<T>(&self, look: impl FnOnce(&mut Proof) -> T) -> T {
         look(&mut self.proof.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Each sender shows the priority that the new value gives it. One to which the old value gave the same proves nothing by that: unless
-    /// it is younger than the new value, it is ended and comes back with it.
-    async fn taken_by_senders(&self, session: &Session, before: &str, text: &str) -> Result<(), Error> {
-        let is_foreign = standby_names::parse(before).is_none();
+    /// Each sender is known to have the new value. One of which it cannot be known by what it shows is ended, and its standby comes back to
+    /// one that was started with it.
+    async fn taken_by_senders(&self, session: &Session, before: &Before) -> Result<(), Error> {
         let mut ended: BTreeSet<i32> = BTreeSet::new();
         loop {
             let mut all_have = true;
             for (pid, sender) in &senders(session).await? {
-                let expected = standby_names::priority(text, &sender.member);
-                let changed = !is_foreign && standby_names::priority(before, &sender.member) != expected;
-                // Without a priority it never releases anybody.
-                let shows_it = expected == 0 || changed || sender.is_newer || self.proven(|p| p.senders.contains(pid));
-                if sender.priority != expected {
-                    all_have = false;
-                } else if shows_it {
-                    self.proven(|proof| proof.senders.insert(*pid));
-                } else {
-                    all_have = false;
-                    if ended.insert(*pid) {
-                        session.rows(&format!("select pg_terminate_backend({pid})")).await?;
-                    }
+                if self.proven(|proof| proof.has_taken(*pid, sender, before)) {
+                    continue;
+                }
+                all_have = false;
+                if self.proven(|proof| proof.shows_expected(sender)) && ended.insert(*pid) {
+                    session.rows(&format!("select pg_terminate_backend({pid})")).await?;
                 }
             }
             if all_have {
-                return Ok(());
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-    }
-
-    /// The newly named have flushed all that was acknowledged before, and as many of the named as the new value demands.
-    async fn flushed_by(
-        &self,
-        session: &Session,
-        standbys: &SynchronousStandbys,
-        before: &[MemberId],
-    ) -> Result<(), Error> {
-        let names = match standbys {
-            SynchronousStandbys::Nobody => return Ok(()),
-            SynchronousStandbys::AllOf(names) | SynchronousStandbys::AnyOf { names, .. } => names,
-        };
-        let end = session.row("select pg_current_wal_insert_lsn()").await?.lsn(0)?;
-        // A record after it: else an idle log's end is never flushed past a page's header.
-        session.run(LOCAL_RECORD).await?;
-        loop {
-            let now = senders(session).await?;
-            let has_flushed =
-                |sender: &&Sender| sender.counts && sender.flushed >= end && names.contains(&sender.member);
-            let reached: BTreeSet<&MemberId> = now.values().filter(has_flushed).map(|sender| &sender.member).collect();
-            let mut new_ones = names.iter().filter(|name| !before.contains(name));
-            if reached.len() >= standbys.required() && new_ones.all(|name| reached.contains(name)) {
+                self.proven(Proof::all_senders_have_it);
                 return Ok(());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -173,21 +130,53 @@ impl PostgresReplication {
     }
 }
 
-/// The WAL senders of members, by process.
+/// Refuses a quorum that cannot be: PostgreSQL would accept it, and no commit would ever end.
+fn check(standbys: &SynchronousStandbys) -> Result<(), Error> {
+    match standbys {
+        SynchronousStandbys::AnyOf { k, names } if *k == 0 || *k as usize > names.len() => {
+            Err(malformed(format!("{k} of {} standbys cannot acknowledge", names.len())))
+        }
+        SynchronousStandbys::AllOf(names) if names.is_empty() => {
+            Err(malformed("all of no standbys cannot acknowledge"))
+        }
+        SynchronousStandbys::Nobody | SynchronousStandbys::AllOf(_) | SynchronousStandbys::AnyOf { .. } => Ok(()),
+    }
+}
+
+/// As many of the named as the value demands (of all-of-n, all) have flushed everything that was acknowledged before: so each set of voters
+/// that the sync record admits then has one of them.
+async fn flushed_by(session: &Session, standbys: &SynchronousStandbys) -> Result<(), Error> {
+    let end = session.row("select pg_current_wal_insert_lsn()").await?.lsn(0)?;
+    // A record after it: else an idle log's end is never flushed past a page's header.
+    session.run(LOCAL_RECORD).await?;
+    loop {
+        let now = senders(session).await?;
+        let reached: BTreeSet<&MemberId> = now
+            .values()
+            .filter(|sender| sender.counts && sender.flushed >= end)
+            .filter_map(|sender| sender.member.as_ref())
+            .filter(|member| standbys.names(member))
+            .collect();
+        if reached.len() >= standbys.required() {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The WAL senders, by process.
 async fn senders(session: &Session) -> Result<BTreeMap<i32, Sender>, Error> {
     let rows = session
         .rows(
-            "select r.pid, r.application_name, coalesce(r.sync_priority, 0), coalesce(r.flush_lsn, '0/0'), \
-             s.active_pid is not distinct from r.pid and count(*) over (partition by r.application_name) = 1, \
+            "select r.pid, lower(r.application_name), coalesce(r.sync_priority, 0), coalesce(r.flush_lsn, '0/0'), \
+             s.active_pid is not distinct from r.pid and count(*) over (partition by lower(r.application_name)) = 1, \
              r.backend_start > pg_conf_load_time() \
              from pg_stat_replication r left join pg_replication_slots s on s.slot_name = 'odoo_ha_' || r.application_name",
         )
         .await?;
     let mut found = BTreeMap::new();
     for row in &rows {
-        let Ok(member) = MemberId::new(row.text(1)?) else {
-            continue;
-        };
+        let member = MemberId::new(row.text(1)?).ok();
         let (priority, flushed, counts, is_newer) = (row.parse(2)?, row.lsn(3)?, row.is_true(4), row.is_true(5));
         found.insert(row.parse(0)?, Sender { member, priority, flushed, counts, is_newer });
     }

@@ -159,7 +159,7 @@ fn events(name: &str) -> Result<Vec<Event>, Finding> {
         EventKind::LeaderElected { from: None, lsn_gap: 0 },
         EventKind::Promoted { timeline: Timeline(2), switch_lsn: Lsn(0x0300_0000), duration_ms: 120 },
         EventKind::Serving,
-        EventKind::SynchronousStandbysChanged { names: vec![other.clone()] },
+        EventKind::SynchronousStandbysChanged { names: vec![other.clone()], k: 1 },
         EventKind::Rejoined { leader: other, by: FollowedBy::Rewind, duration_ms: 2_000 },
         EventKind::RequestRefused { id: None, why: "the target \"x\" is\nno member ü".into() },
         EventKind::Refusal { why: "the data are another cluster's".into() },

@@ -36,8 +36,10 @@ fn unfit(view: &View, leader: &LeaderRecord, vote: &VoteRecord) -> Option<String
         ));
     }
     let sync = view.sync.as_ref().map(|seen| &seen.record)?;
-    let counted =
-        sync.rule == ElectionRule::Synchronous && (sync.leader == vote.member || sync.names.contains_key(&vote.member));
+    // Of any k the others may lack what was acknowledged; that some voter has it is looked at when the votes suffice.
+    let all_of = sync.k as usize == sync.names.len();
+    let counted = sync.rule == ElectionRule::Synchronous
+        && (sync.leader == vote.member || all_of && sync.names.contains_key(&vote.member));
     // Positions of one ancestry compare as bare log positions, and this copy has not left the ancestry.
     if counted && vote.position.lsn < leader.lsn {
         return Some(format!(
@@ -83,6 +85,13 @@ pub(super) fn decide(
     // The maximum of all fit voters wins; preferences only order equals. One that must not win bars nobody who has as
     // much as it.
     let top = fit.values().map(|vote| vote.position).max();
+    if let Some(top) = top.filter(|top| sync.rule == ElectionRule::Synchronous && top.lsn < leader.lsn) {
+        return Verdict::Nobody(format!(
+            "the most advanced of the votes that suffice ends at {} but {} was acknowledged: data were lost; bring {} back, or force a failover and \
+             accept the loss",
+            top.lsn, leader.lsn, sync.leader
+        ));
+    }
     let best = fit
         .iter()
         .filter(|(_, vote)| allowed(vote))
@@ -116,39 +125,4 @@ fn waited_for(sync: &SyncRecord, ballots: &BTreeMap<MemberId, Ballot>) -> String
         text.push_str(&unfit.join("; "));
     }
     text
-}
-
-/// The election rule, names, `k` and strictness that a winner writes (protocol rule 15): its place is taken by the old leader, whose copy has
-/// every acknowledged commit as long as nobody has acknowledged one since. So the winner may fail, and another is elected. A winner that
-/// held no place changes nothing. A hand-over is the same with both copies equal.
-pub(super) fn after(sync: &SyncRecord, winner: &MemberId) -> SyncDraft {
-    let mut names = sync.names.clone();
-    let all_of = sync.k as usize == names.len();
-    if names.remove(winner).is_some()
-        && let Some(data) = &sync.leader_data
-    {
-        names.insert(sync.leader.clone(), data.clone());
-    }
-    let n = names.len() as u32;
-    SyncDraft { rule: sync.rule, k: if all_of { n } else { sync.k.min(n) }, names, strict: sync.strict }
-}
-
-/// What of a sync record is decided; the rest is written by whoever commits it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SyncDraft {
-    pub(super) rule: ElectionRule,
-    pub(super) names: BTreeMap<MemberId, DataId>,
-    pub(super) k: u32,
-    pub(super) strict: bool,
-}
-
-impl SyncDraft {
-    pub(super) fn of(sync: &SyncRecord) -> Self {
-        Self { rule: sync.rule, names: sync.names.clone(), k: sync.k, strict: sync.strict }
-    }
-
-    /// The same with other names, all of which must acknowledge.
-    pub(super) fn with_names(&self, names: BTreeMap<MemberId, DataId>) -> Self {
-        Self { rule: self.rule, k: names.len() as u32, names, strict: self.strict }
-    }
 }

@@ -362,7 +362,7 @@ impl Machine {
             database.system_id = Some(order.system_id);
             database.term = order.term;
         }
-        self.upkeep.slots = Some(order.members.clone());
+        self.slots_kept(order.members.clone());
         if order.reclone {
             self.reinit = false;
         }

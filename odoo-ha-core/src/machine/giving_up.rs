@@ -12,7 +12,7 @@ use crate::time::Moment;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of an orderly give-up, how long the fast shutdown may take before it is cut short.
 const ORDERLY: Duration = Duration::from_secs(5);
-/// What the immediate stop needs of the stop budget.
+/// What the immediate stop needs, reading where the log ends included.
 const CUT_SHORT: Duration = Duration::from_millis(400);
 
 /// A give-up under way.
@@ -89,7 +89,10 @@ impl Machine {
             return;
         }
         let failed = giving_up.cause == Cause::DatabaseFailed || dead;
-        let left = giving_up.by.since(self.now).saturating_sub(CUT_SHORT + self.config.timing.clock_margin);
+        // A leader that renews feeds its watchdog; any other must be harmless before that acts, which would kill its agent, too.
+        let watchdog = if giving_up.still_renews() { None } else { self.config.watchdog };
+        let reserved = CUT_SHORT + self.config.timing.clock_margin + watchdog.unwrap_or_default();
+        let left = giving_up.by.since(self.now).saturating_sub(reserved);
         let fast_for = match giving_up.cause {
             _ if failed => Duration::ZERO,
             Cause::ShutdownAsked | Cause::PromotionFailed => ORDERLY.min(left.max(CUT_SHORT)),

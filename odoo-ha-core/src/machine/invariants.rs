@@ -4,7 +4,7 @@
 use super::Machine;
 use super::reign::SyncStep;
 use super::state::State;
-use crate::database::{DatabaseOrder, SynchronousStandbys};
+use crate::database::DatabaseOrder;
 use crate::records::ElectionRule;
 use crate::term::Mark;
 
@@ -111,12 +111,9 @@ impl Machine {
             return true;
         }
         let settled = matches!(reign.sync_step, SyncStep::Settled | SyncStep::Loosening);
-        match (&reign.standbys_in_force, settled) {
-            (Some(SynchronousStandbys::AllOf(names)), true) => {
-                sync.record.names.keys().all(|name| names.contains(name))
-            }
-            (Some(SynchronousStandbys::Nobody), true) => sync.record.names.is_empty(),
-            (Some(SynchronousStandbys::AnyOf { .. }) | None, _) | (Some(_), false) => true,
+        match &reign.standbys_in_force {
+            Some(in_force) if settled => sync.record.is_covered_by(in_force),
+            Some(_) | None => true,
         }
     }
 }

@@ -81,7 +81,7 @@ impl Machine {
         let paused = self.reign.as_ref().is_some_and(|reign| reign.paused);
         let exhausted = self.reign.as_ref().is_some_and(|reign| reign.restarts >= self.config.policy.restarts);
         // What a store that forgot shows of others means nothing.
-        let another = self.store_is_usable() && !self.electable_others().is_empty();
+        let another = self.store_is_usable() && self.others_suffice();
         if !paused && another && (release || exhausted) {
             self.give_up(why, Cause::DatabaseFailed);
             return;
@@ -94,6 +94,15 @@ impl Machine {
             reign.next_renewal = now;
         }
         self.following = None;
+    }
+
+    /// Whether the others could elect one of them if leadership were free now, without this member's copy.
+    fn others_suffice(&self) -> bool {
+        let Some(sync) = self.view.sync.as_ref().map(|seen| &seen.record) else { return false };
+        let electable = self.electable_others();
+        let data = |member: &MemberId| self.view.members.get(member).and_then(|seen| seen.record.data.clone());
+        let voters = electable.into_iter().filter_map(|member| data(&member).map(|data| (member, data))).collect();
+        sync.admits(&voters)
     }
 
     /// Who could be elected if leadership were free now, as far as the record and the database tell.

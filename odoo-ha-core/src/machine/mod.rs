@@ -26,6 +26,7 @@ mod members;
 mod orders;
 mod policy;
 mod promotion;
+mod quorum;
 mod reign;
 mod renewal;
 mod requests;
@@ -60,6 +61,7 @@ use crate::event::{Event, EventKind};
 use crate::lsn::Lsn;
 use crate::member::MemberId;
 use crate::records::{LeaderRef, MemberRecord};
+use crate::store::Version;
 use crate::term::{Mark, Term};
 use crate::time::Moment;
 use policy::PolicySource;
@@ -138,7 +140,10 @@ pub struct Machine {
     bound: Option<LeaderRef>,
     /// Since when the record that was voted against was unchanged, and its ttl; `None`: it was vacant.
     voted_against: Option<(Moment, Duration)>,
-    previous_lsn: Lsn,
+    /// Where the log ended at the last look that the database answered, and when that was.
+    last_look: Option<(Lsn, Moment)>,
+    /// Members that say in the store that they stream from here: by which version, and when that was first noticed.
+    said_to_stream: BTreeMap<MemberId, (Version, Moment)>,
 
     published: Option<MemberRecord>,
     publishing: Option<(CallId, MemberRecord)>,
@@ -207,7 +212,8 @@ impl Machine {
             frozen: None,
             bound: None,
             voted_against: None,
-            previous_lsn: Lsn(0),
+            last_look: None,
+            said_to_stream: BTreeMap::new(),
             published: None,
             publishing: None,
             publish_again_at: now,
@@ -278,7 +284,10 @@ impl Machine {
                 self.look_at_leader();
             }
             Input::WatchLost => self.refresh(),
-            Input::DatabaseExited => self.database_exited(),
+            Input::DatabaseExited => {
+                self.next_observation = self.now;
+                self.database_exited();
+            }
             Input::WatchdogLost => self.faces.watchdog_lost(self.now),
             Input::Health { probe, healthy, penalty } => {
                 self.penalty = penalty;

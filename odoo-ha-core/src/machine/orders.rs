@@ -90,7 +90,7 @@ impl Machine {
             (DatabaseOrder::Bootstrap(_), Err(failure)) => self.bootstrap_failed(&failure),
             (DatabaseOrder::SetSynchronous(order), Ok(_)) => self.synchronous_set(&order),
             (DatabaseOrder::SetSynchronous(order), Err(failure)) => self.synchronous_failed(&order, &failure),
-            (DatabaseOrder::KeepSlots(members), Ok(_)) => self.upkeep.slots = Some(members),
+            (DatabaseOrder::KeepSlots(members), Ok(_)) => self.slots_kept(members),
             (DatabaseOrder::KeepSlots(_), Err(failure)) => {
                 self.upkeep.slots_again_at = self.after(Duration::from_secs(1));
                 self.trouble(format!("replication slots could not be kept: {failure}"));
@@ -136,16 +136,13 @@ impl Machine {
         self.next_observation = self.after(self.observe_interval());
     }
 
-    fn observe_interval(&self) -> Duration {
+    pub(super) fn observe_interval(&self) -> Duration {
         let soon = match &self.state {
             State::Following => {
                 let wanted = self.view.leader.as_ref().and_then(|seen| seen.record.hand_over.as_ref());
                 wanted.is_some_and(|plan| plan.target == *self.me()) || (self.following.is_some() && !self.streams())
             }
-            State::Leading => {
-                self.reign.as_ref().is_some_and(|reign| !reign.announced || !reign.silent.is_empty())
-                    || self.waits_for_standbys()
-            }
+            State::Leading => self.reign.as_ref().is_some_and(|reign| !reign.announced) || self.waits_for_standbys(),
             State::HandingOver(_) | State::Promoting | State::Joining => true,
             _ => false,
         };
@@ -197,9 +194,8 @@ impl Machine {
             }
         }
         let busy = self.running.is_some();
-        let state = status.state;
+        let (state, look) = (status.state, (status.lsn, self.now));
         self.observed_at = self.now;
-        self.previous_lsn = self.database.as_ref().map_or(status.lsn, |before| before.lsn);
         self.database = Some(status);
         if state == DatabaseState::Unresponsive {
             self.mute();
@@ -208,7 +204,9 @@ impl Machine {
         if let Some(reign) = &mut self.reign {
             reign.mute_observations = 0;
         }
-        self.watch_standbys();
+        let previous = self.last_look.replace(look).unwrap_or(look);
+        self.watch_standbys(previous);
+        self.note_who_says_it_streams();
         let should_be_primary = match &self.state {
             State::Leading => !busy,
             State::HandingOver(hand_over) => hand_over.serves(),
@@ -221,7 +219,6 @@ impl Machine {
 
     /// The process of the database is gone.
     pub(super) fn database_exited(&mut self) {
-        self.next_observation = self.now;
         self.following = None;
         if matches!(&self.state, State::HandingOver(hand_over) if hand_over.serves()) {
             // Nothing of it has begun yet: the address goes, and somebody is found to lead, as after any other death.

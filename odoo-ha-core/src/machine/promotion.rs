@@ -1,8 +1,10 @@
 //! From the record to the service: taking up leadership, the first database, promotion.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::candidacy::FREEZE_TIMEOUT;
+use super::quorum::{Direction, SyncDraft};
 use super::reign::{Reign, SyncStep};
 use super::state::State;
 use super::{Cause, Machine};
@@ -80,7 +82,7 @@ impl Machine {
         }
     }
 
-    /// What a database is started with: the record's names, and those that a change under way may just be naming. A member may be recorded
+    /// What a database is started with: the record's quorum, or the harder one that a change under way may just be recording. It may be recorded
     /// while the database starts, and then must be waited for already.
     fn standbys_for_start(&self) -> SynchronousStandbys {
         let by_record = self.standbys_by_record();
@@ -88,15 +90,9 @@ impl Machine {
             SyncStep::Tightening { then } | SyncStep::Recording { draft: then } => Some(then),
             SyncStep::Settled | SyncStep::Loosening => None,
         });
-        match (by_record, changing) {
-            (SynchronousStandbys::AllOf(mut names), Some(draft)) => {
-                names.extend(draft.names.keys().cloned());
-                SynchronousStandbys::all_of(names)
-            }
-            (SynchronousStandbys::Nobody, Some(draft)) => {
-                SynchronousStandbys::all_of(draft.names.keys().cloned().collect())
-            }
-            (by_record, _) => by_record,
+        match changing {
+            Some(draft) if !draft.is_covered_by(&by_record) => draft.standbys(),
+            Some(_) | None => by_record,
         }
     }
 
@@ -141,7 +137,7 @@ impl Machine {
             database.timeline = made.timeline;
             database.lsn = made.lsn;
         }
-        let draft = self.view.sync.as_ref().map(|seen| super::election::SyncDraft::of(&seen.record));
+        let draft = self.view.sync.as_ref().map(|seen| SyncDraft::of(&seen.record));
         let now = self.now;
         let Some(reign) = &mut self.reign else { return };
         reign.leader.timeline = made.timeline;
@@ -259,10 +255,13 @@ impl Machine {
         // Users do not wait for the old leader, dead or on its way back; it is named again when it streams.
         if let Some(sync) = sync.filter(|sync| sync.rule == ElectionRule::Synchronous && !sync.strict) {
             let comes = |name: &MemberId| streaming.contains(name) || reign.voters.contains(name);
-            let names = sync.names.iter().filter(|(name, _)| comes(name));
-            let kept = names.map(|(name, data)| (name.clone(), data.clone())).collect();
-            let draft = super::election::SyncDraft::of(&sync).with_names(kept);
-            reign.sync_step = SyncStep::Recording { draft };
+            let kept: BTreeSet<MemberId> = sync.names.keys().filter(|name| comes(name)).cloned().collect();
+            let current = SyncDraft::of(&sync);
+            let draft = current.towards(&kept, kept.len() as u32);
+            // Where any k suffice, counting one less is harder: that has time until users are served.
+            if current.direction_to(&draft) == Some(Direction::Easier) {
+                reign.sync_step = SyncStep::Recording { draft };
+            }
         }
         self.next_observation = now;
     }

@@ -13,7 +13,7 @@ use crate::term::{Nonce, Term};
 use crate::time::Moment;
 
 use super::action::CallId;
-use super::election::SyncDraft;
+use super::quorum::SyncDraft;
 
 /// What a write to the leader record is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +188,7 @@ pub(super) struct Reign {
     pub(super) renew_alone: bool,
     /// The strictest value that the database may have.
     pub(super) standbys_in_force: Option<SynchronousStandbys>,
-    /// Since when a named standby has not answered.
+    /// Since when a standby has not answered.
     pub(super) silent: BTreeMap<MemberId, Silence>,
     /// What a member's last look gave, to see whether it moves.
     pub(super) began: Moment,
@@ -210,7 +210,7 @@ pub(super) struct Reign {
     pub(super) hand_over_failed: bool,
 }
 
-/// How long a named standby has been silent.
+/// How long a standby has been silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Silence {
     pub(super) since: Moment,

@@ -1,8 +1,8 @@
 //! Keeping leadership: one write to the leader record at a time, and what its fate means.
 
 use super::action::Order;
-use super::election::SyncDraft;
 use super::input::Answer;
+use super::quorum::SyncDraft;
 use super::reign::{Attempt, Purpose, Reign, SyncStep};
 use super::state::State;
 use super::view::Seen;
@@ -93,7 +93,7 @@ impl Machine {
                 let Some(data) = self.view.members.get(target).and_then(|seen| seen.record.data.clone()) else {
                     return;
                 };
-                sync = Some((super::election::after(before, target), target.clone(), Some(data)));
+                sync = Some((super::quorum::after(before, target), target.clone(), Some(data)));
                 leader.mark.term = reign.term.next();
                 leader.holder = Some(target.clone());
                 leader.origin = Origin::HandOver { from: self.config.me.clone(), shutdown };
@@ -173,15 +173,15 @@ impl Machine {
         if !serves {
             return Lsn(0);
         }
-        let mut names = self.view.sync.as_ref().map(|seen| seen.record.members()).unwrap_or_default();
-        if let Some(SyncStep::Tightening { then } | SyncStep::Recording { draft: then }) =
-            self.reign.as_ref().map(|reign| &reign.sync_step)
-        {
-            // One who is just being named counts from the record that names it: what is published with it must be on it.
-            names.extend(then.names.keys().cloned());
-        }
-        let flushed = names.iter().map(|name| database.standbys.get(name).map_or(Lsn(0), |standby| standby.flushed));
-        flushed.fold(database.lsn, Lsn::min)
+        let by_record = self.view.sync.as_ref().map(|seen| SyncDraft::of(&seen.record));
+        // One who is just being named counts from the record that names it: what is published with it must be on it.
+        let changing = match self.reign.as_ref().map(|reign| &reign.sync_step) {
+            Some(SyncStep::Tightening { then } | SyncStep::Recording { draft: then }) => Some(then),
+            Some(SyncStep::Settled | SyncStep::Loosening) | None => None,
+        };
+        let flushed = |name: &MemberId| database.standbys.get(name).map_or(Lsn(0), |standby| standby.flushed);
+        let quorums = by_record.iter().chain(changing);
+        quorums.filter_map(|quorum| quorum.acknowledged(flushed)).fold(database.lsn, Lsn::min)
     }
 
     pub(super) fn renewal_finished(&mut self, result: Result<Answer, Failure>) {

@@ -3,21 +3,23 @@
 //! What makes acknowledging easier is recorded first and set in PostgreSQL after; what makes it harder is in force in PostgreSQL, behind
 //! the barrier, before it is recorded. One change at a time, and none while the fate of the one before is not known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Machine;
-use super::election::SyncDraft;
+use super::quorum::{Direction, SyncDraft};
 use super::reign::{Silence, SyncStep};
 use super::state::State;
-use crate::database::{DatabaseOrder, SynchronousOrder, SynchronousStandbys};
+use crate::database::{DatabaseOrder, SynchronousOrder};
 use crate::error::Failure;
 use crate::event::EventKind;
+use crate::lsn::Lsn;
 use crate::member::{DataId, MemberId};
 use crate::policy::SyncMode;
 use crate::records::{ElectionRule, SyncRecord};
-use crate::store::{Guard, Key};
+use crate::store::{Guard, Key, Version};
 use crate::term::Term;
+use crate::time::Moment;
 
 /// Longest first try of a barrier; it doubles with each failure, up to the limit: a checkpoint may take long on a busy machine, and
 /// commits wait meanwhile only for a standby that streams.
@@ -25,6 +27,8 @@ const BARRIER: Duration = Duration::from_secs(4);
 const MAX_BARRIER: Duration = Duration::from_secs(64);
 /// After a takeover users wait this long for the named standbys to come back before they are dropped.
 const RETURN_GRACE: Duration = Duration::from_millis(500);
+/// How long a member that says that it streams from here is looked for at short intervals: what it says may be old.
+const SAYS_SO_FOR: Duration = Duration::from_secs(5);
 /// Longest time to set a value without a barrier.
 const SET_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -69,41 +73,59 @@ impl Machine {
             self.record(draft);
             return;
         }
-        if sync.k as usize != sync.names.len() {
-            self.refuse(
-                "the sync record asks for any k of its names, which this version does not change: upgrade this node",
-            );
-            return;
-        }
         if sync.leader_data != self.leader_data() {
             self.record(SyncDraft::of(sync));
             return;
         }
-        let (drop, add) = (self.to_drop(sync), self.to_add(sync));
-        if let Some(member) = drop {
-            let mut names = sync.names.clone();
-            names.remove(&member);
-            let sentence = if sync.strict {
-                format!("{member} is silent and is no longer counted among the standbys that have every commit")
-            } else {
-                format!("{member} is silent and is no longer waited for")
-            };
-            self.tell(EventKind::StandbyDropped { member }, sentence);
-            self.record(SyncDraft::of(sync).with_names(names));
-            return;
-        }
-        if let Some((member, data)) = add {
-            let mut names = sync.names.clone();
-            names.insert(member, data);
-            let then = SyncDraft::of(sync).with_names(names);
-            if let Some(reign) = &mut self.reign {
-                reign.sync_step = SyncStep::Tightening { then };
-            }
+        let current = SyncDraft::of(sync);
+        if let Some(next) = self.next_quorum(sync, &current) {
+            self.change(&current, next);
             return;
         }
         let by_record = self.standbys_by_record();
         if let Some(reign) = self.reign.as_mut().filter(|reign| reign.standbys_in_force.as_ref() != Some(&by_record)) {
             reign.sync_step = SyncStep::Loosening;
+        }
+    }
+
+    /// The next quorum on the way to the one that is wanted; `None`: it is.
+    fn next_quorum(&self, sync: &SyncRecord, current: &SyncDraft) -> Option<SyncDraft> {
+        let kept = self.to_keep(sync);
+        if kept.len() < sync.names.len() {
+            let answering = kept.iter().filter(|member| !self.is_silent_for_long(member)).count();
+            return Some(current.towards(&kept, answering as u32));
+        }
+        let quorum = self.config.policy.quorum;
+        let wished = current.as_wished(quorum);
+        if wished != *current {
+            return Some(wished);
+        }
+        self.to_add(sync).map(|(member, data)| current.and(member, data, quorum))
+    }
+
+    /// Makes a change in its order: what is easier is recorded first, what is harder is in force first (protocol rule 18).
+    fn change(&mut self, current: &SyncDraft, next: SyncDraft) {
+        let dropped: Vec<MemberId> =
+            current.names.keys().filter(|name| !next.names.contains_key(*name)).cloned().collect();
+        match current.direction_to(&next) {
+            Some(Direction::Easier) => self.record(next.clone()),
+            Some(Direction::Harder) => {
+                if let Some(reign) = &mut self.reign {
+                    reign.sync_step = SyncStep::Tightening { then: next.clone() };
+                }
+            }
+            None => {
+                self.broken_invariant = Some(format!("{current:?} may not be followed by {next:?}"));
+                return;
+            }
+        }
+        for member in dropped {
+            let sentence = if next.strict {
+                format!("{member} is silent and is no longer counted among the standbys that have every commit")
+            } else {
+                format!("{member} is silent and is no longer waited for")
+            };
+            self.tell(EventKind::StandbyDropped { member }, sentence);
         }
     }
 
@@ -116,31 +138,46 @@ impl Machine {
         }
     }
 
-    /// A named member that commits must not wait for any longer.
-    fn to_drop(&self, sync: &SyncRecord) -> Option<MemberId> {
-        let reign = self.reign.as_ref()?;
-        let timing = &self.config.timing;
-        let limit = if reign.announced { timing.standby_timeout } else { timing.standby_timeout.min(RETURN_GRACE) };
+    /// The named members that commits go on waiting for.
+    fn to_keep(&self, sync: &SyncRecord) -> BTreeSet<MemberId> {
+        let announced = self.reign.as_ref().is_some_and(|reign| reign.announced);
+        let wanted = |member: &MemberId, data: &DataId| {
+            self.view.members.get(member).is_none_or(|seen| {
+                let record = &seen.record;
+                let tagged = record.tags.nosync || record.tags.nofailover;
+                !record.leaving && !tagged && record.data.as_ref().is_none_or(|now| now == data)
+            })
+        };
+        let mut kept: BTreeSet<MemberId> = sync
+            .names
+            .iter()
+            .filter(|(member, data)| wanted(member, data) && !self.is_silent_for_long(member))
+            .map(|(member, _)| member.clone())
+            .collect();
         // While users are served, a strict leader keeps its last standby named: nothing is acknowledged without it, and it may be elected.
         // Before, the record drops it, so that the address need not wait; PostgreSQL goes on waiting for all members.
-        let last_of_strict = sync.strict && sync.names.len() == 1 && reign.announced;
-        sync.names
-            .iter()
-            .find(|(member, data)| {
-                let record = self.view.members.get(*member).map(|seen| &seen.record);
-                let unwanted = record.is_some_and(|record| {
-                    record.leaving
-                        || record.tags.nosync
-                        || record.tags.nofailover
-                        || record.data.as_ref().is_some_and(|now| now != *data)
-                });
-                let silent = reign.silent.get(*member).is_some_and(|silence| self.now.since(silence.since) >= limit);
-                unwanted || (silent && !last_of_strict)
-            })
-            .map(|(member, _)| member.clone())
+        if sync.strict && announced && kept.is_empty() {
+            let last = sync.names.iter().rfind(|(member, data)| wanted(member, data));
+            if sync.k as usize == sync.names.len() {
+                kept.extend(last.map(|(member, _)| member.clone()));
+            } else if last.is_some() {
+                // Of any k, nothing is dropped before enough of them are back to acknowledge that.
+                return sync.members();
+            }
+        }
+        kept
     }
 
-    /// A member that streams and may be named.
+    fn is_silent_for_long(&self, member: &MemberId) -> bool {
+        let timing = &self.config.timing;
+        self.reign.as_ref().is_some_and(|reign| {
+            let limit = if reign.announced { timing.standby_timeout } else { timing.standby_timeout.min(RETURN_GRACE) };
+            reign.silent.get(member).is_some_and(|silence| self.now.since(silence.since) >= limit)
+        })
+    }
+
+    /// A member that streams, has what it is owed, and may be named. A connection that is dead seems to stream until the database notices: naming
+    /// its member would make commits wait for nobody.
     fn to_add(&self, sync: &SyncRecord) -> Option<(MemberId, DataId)> {
         if sync.rule == ElectionRule::Asynchronous || self.follow_again_at > self.now {
             return None;
@@ -150,7 +187,8 @@ impl Machine {
         if !history_is_recorded {
             return None;
         }
-        self.streaming_standbys().into_iter().filter(|member| !sync.names.contains_key(member)).find_map(|member| {
+        let fit = |member: &MemberId| !sync.names.contains_key(member) && !reign.silent.contains_key(member);
+        self.streaming_standbys().into_iter().filter(fit).find_map(|member| {
             let data = self.copy_to_count_on(&member, reign.term)?.clone();
             Some((member, data))
         })
@@ -178,8 +216,8 @@ impl Machine {
         names.map(|(member, data)| (member.clone(), data.clone())).collect()
     }
 
-    /// A member that says meanwhile that it leaves, or has another copy, is not named any more. The database may wait for it by now: that the
-    /// record goes without it is confirmed before the database is told.
+    /// A member that says meanwhile that it leaves, or has another copy, is not named any more: the record stays as it is. The database may wait for
+    /// more by now: that the record goes without it is confirmed before the database is told.
     pub(super) fn name_only_the_fit(&mut self) {
         let Some(term) = self.reign.as_ref().map(|reign| reign.term) else { return };
         let unfit: Vec<MemberId> = self
@@ -188,11 +226,11 @@ impl Machine {
             .filter(|(member, data)| self.copy_to_count_on(member, term) != Some(data))
             .map(|(member, _)| member)
             .collect();
+        let Some(as_recorded) = self.view.sync.as_ref().map(|seen| SyncDraft::of(&seen.record)) else { return };
         if let Some(SyncStep::Recording { draft }) = self.reign.as_mut().map(|reign| &mut reign.sync_step)
             && !unfit.is_empty()
         {
-            let names = draft.names.iter().filter(|(member, _)| !unfit.contains(member));
-            *draft = draft.with_names(names.map(|(member, data)| (member.clone(), data.clone())).collect());
+            *draft = as_recorded;
         }
     }
 
@@ -211,8 +249,7 @@ impl Machine {
         let Some(reign) = &mut self.reign else { return };
         reign.standbys_in_force = None;
         let barrier = (BARRIER * 2_u32.pow(reign.barrier_failures.min(4))).min(MAX_BARRIER);
-        let standbys = SynchronousStandbys::all_of(then.names.keys().cloned().collect());
-        let order = SynchronousOrder { term: reign.term, standbys, barrier: true };
+        let order = SynchronousOrder { term: reign.term, standbys: then.standbys(), barrier: true };
         self.order(DatabaseOrder::SetSynchronous(order), barrier);
     }
 
@@ -262,61 +299,88 @@ impl Machine {
         let sync = self.view.sync.as_ref().map(|seen| &seen.record);
         let strict = sync.is_some_and(|sync| sync.strict && sync.rule == ElectionRule::Synchronous);
         let names: Vec<MemberId> = sync.map(|sync| sync.names.keys().cloned().collect()).unwrap_or_default();
-        if let Some(reign) = &mut self.reign {
-            reign.silent.retain(|member, _| names.contains(member));
-        }
+        let k = sync.map_or(0, |sync| sync.k);
         let shown: Vec<&str> = names.iter().map(MemberId::as_str).collect();
         let sentence = if shown.is_empty() && strict {
             "commits wait: no standby has every commit, and the mode is strict".to_owned()
         } else if shown.is_empty() {
             "commits are acknowledged by the leader alone".to_owned()
+        } else if (k as usize) < shown.len() {
+            format!("commits are acknowledged when any {k} of {} have them", shown.join(", "))
         } else {
             format!("commits are acknowledged when {} has them", shown.join(" and "))
         };
-        self.tell(EventKind::SynchronousStandbysChanged { names }, sentence);
+        self.tell(EventKind::SynchronousStandbysChanged { names, k }, sentence);
     }
 
-    /// Notes which named standbys answer. Called with each look at the database.
-    pub(super) fn watch_standbys(&mut self) {
+    /// Notes which standbys answer: those that are named, and those that might be. Called with each look at the database; `previous` is what the
+    /// look before gave, and when.
+    pub(super) fn watch_standbys(&mut self, previous: (Lsn, Moment)) {
         if !matches!(self.state, State::Leading) {
             return;
         }
+        let interval = self.observe_interval();
         let (Some(sync), Some(database)) = (self.view.sync.as_ref().map(|seen| &seen.record), &self.database) else {
             return;
         };
-        let (now, previous) = (self.now, self.previous_lsn);
+        // What is missing now had been written by the look before: so long it has been waited for already. Not longer than a look usually is
+        // ago: the agent, or the machine, may have stood still meanwhile.
+        let since = previous.1.max(self.now.before(interval));
         let Some(reign) = &mut self.reign else { return };
-        let mut names: Vec<&MemberId> = sync.names.keys().collect();
+        let mut watched: BTreeSet<MemberId> = sync.names.keys().chain(database.standbys.keys()).cloned().collect();
         if let SyncStep::Tightening { then } | SyncStep::Recording { draft: then } = &reign.sync_step {
-            names.extend(then.names.keys());
+            watched.extend(then.names.keys().cloned());
         }
-        for name in names {
-            let owed = reign.silent.get(name).map_or(previous, |silence| silence.owed);
+        reign.silent.retain(|name, _| watched.contains(name));
+        for name in watched {
+            let owed = reign.silent.get(&name).map_or(previous.0, |silence| silence.owed);
             let answers =
-                database.standbys.get(name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
+                database.standbys.get(&name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
             if answers {
-                reign.silent.remove(name);
+                reign.silent.remove(&name);
             } else {
-                reign.silent.entry(name.clone()).or_insert(Silence { since: now, owed });
+                reign.silent.entry(name).or_insert(Silence { since, owed });
             }
         }
     }
 
     /// Whether a look at the standbys is wanted soon.
     pub(super) fn waits_for_standbys(&self) -> bool {
-        let changing = self.reign.as_ref().is_some_and(|reign| !matches!(reign.sync_step, SyncStep::Settled));
-        changing || self.somebody_says_it_streams()
+        let Some(reign) = &self.reign else { return false };
+        let named =
+            |member: &MemberId| self.view.sync.as_ref().is_some_and(|seen| seen.record.names.contains_key(member));
+        !matches!(reign.sync_step, SyncStep::Settled)
+            || reign.silent.keys().any(named)
+            || self.somebody_says_it_streams()
     }
 
-    /// Whether a member that is not named yet says in the store that it streams from here.
+    /// Whether a member that is not named yet says in the store that it streams from here, and did not say so long ago.
     fn somebody_says_it_streams(&self) -> bool {
         let Some(sync) = self.view.sync.as_ref().map(|seen| &seen.record) else { return false };
         let seen_streaming = self.streaming_standbys();
+        let news = |member: &MemberId, version: Version| match self.said_to_stream.get(member) {
+            Some((noticed, at)) if *noticed == version => self.now.since(*at) < SAYS_SO_FOR,
+            Some(_) | None => true,
+        };
         sync.rule == ElectionRule::Synchronous
             && self.view.members.iter().any(|(member, seen)| {
                 seen.record.streams_from.as_ref() == Some(self.me())
                     && !sync.names.contains_key(member)
                     && !seen_streaming.contains(member)
+                    && news(member, seen.version)
             })
+    }
+
+    /// Notes who says so since when. Called with each look at the database.
+    pub(super) fn note_who_says_it_streams(&mut self) {
+        let (now, mut before) = (self.now, std::mem::take(&mut self.said_to_stream));
+        let me = &self.config.me;
+        let says_so = self.view.members.iter().filter(|(_, seen)| seen.record.streams_from.as_ref() == Some(me));
+        self.said_to_stream = says_so
+            .map(|(member, seen)| {
+                let noticed = before.remove(member).filter(|(version, _)| *version == seen.version);
+                (member.clone(), noticed.unwrap_or((seen.version, now)))
+            })
+            .collect();
     }
 }

@@ -7,6 +7,7 @@ use super::action::{CallId, Order};
 use super::calls::{STORE_RETRY, WRITE_TIMEOUT};
 use super::election::{self, Ballot};
 use super::input::Answer;
+use super::quorum;
 use super::reign::{Attempt, Attempts, Purpose, Reign};
 use super::state::State;
 use super::{AddressFacts, Bootstrap, Cause, Machine};
@@ -149,7 +150,7 @@ impl Machine {
             excluded: Default::default(),
             failsafe: None,
         };
-        let draft = election::after(&sync.record, &self.config.me);
+        let draft = quorum::after(&sync.record, &self.config.me);
         let sync_record = SyncRecord {
             header: header.clone(),
             mark: leader.mark,

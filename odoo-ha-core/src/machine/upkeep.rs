@@ -14,17 +14,22 @@ const UNCONFIRMED_PRIMARY: Duration = Duration::from_secs(2);
 /// Longest time to stop the database or to change its slots; what hangs longer is tried again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often slots are looked after although no member came or went: a standby's must follow its replay, or they keep all log, and one that has
+/// lost its log must be made anew.
+const SLOTS_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What is known of the slots, and since when the database is looked after.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Upkeep {
     pub(super) slots: Option<BTreeSet<MemberId>>,
     pub(super) slots_again_at: Moment,
+    slots_kept_at: Moment,
     born: Moment,
 }
 
 impl Upkeep {
     pub(super) fn new(now: Moment) -> Self {
-        Self { slots: None, slots_again_at: now, born: now }
+        Self { slots: None, slots_again_at: now, slots_kept_at: now, born: now }
     }
 }
 
@@ -86,8 +91,13 @@ impl Machine {
             return;
         }
         let members = self.view.others(&self.config.me);
-        if self.upkeep.slots.as_ref() != Some(&members) {
+        let is_due = self.now.since(self.upkeep.slots_kept_at) >= SLOTS_INTERVAL;
+        if is_due || self.upkeep.slots.as_ref() != Some(&members) {
             self.order(DatabaseOrder::KeepSlots(members), TIMEOUT);
         }
+    }
+    /// The slots are as these members need them.
+    pub(super) fn slots_kept(&mut self, members: BTreeSet<MemberId>) {
+        (self.upkeep.slots, self.upkeep.slots_kept_at) = (Some(members), self.now);
     }
 }

@@ -56,6 +56,12 @@ impl SyncRecord {
         n > 0 && counted + self.k as usize > n
     }
 
+    /// Whether a database with this in force acknowledges nothing that votes which this record admits could miss: of every commit at least `k` of
+    /// the names have it (protocol rule 18).
+    pub fn is_covered_by(&self, in_force: &SynchronousStandbys) -> bool {
+        self.rule == ElectionRule::Asynchronous || in_force.reaches(self.names.keys()) >= self.k as usize
+    }
+
     /// The names alone.
     pub fn members(&self) -> BTreeSet<MemberId> {
         self.names.keys().cloned().collect()
@@ -63,12 +69,9 @@ impl SyncRecord {
 
     /// The quorum that the record stands for, as PostgreSQL's setting (not regarding `strict` without names).
     pub fn standbys(&self) -> SynchronousStandbys {
-        if self.rule == ElectionRule::Asynchronous || self.names.is_empty() {
-            SynchronousStandbys::Nobody
-        } else if self.k as usize == self.names.len() {
-            SynchronousStandbys::AllOf(self.members())
-        } else {
-            SynchronousStandbys::AnyOf { k: self.k, names: self.members() }
+        match self.rule {
+            ElectionRule::Asynchronous => SynchronousStandbys::Nobody,
+            ElectionRule::Synchronous => SynchronousStandbys::of(self.k, self.members()),
         }
     }
 }

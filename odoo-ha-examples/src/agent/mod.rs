@@ -63,6 +63,6 @@ fn start(cli: &Cli) -> Result<(), Error> {
     })?;
     // Backends may want a runtime where they are built.
     let _entered = runtime.enter();
-    let node = node::build(&config)?;
-    runtime.block_on(run::run(&cli.config, config, node))
+    let (node, database) = node::build(&config)?;
+    runtime.block_on(run::run(&cli.config, config, node, &database))
 }

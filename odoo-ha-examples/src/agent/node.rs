@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::HaNode;
 use odoo_ha_core::error::Error;
+use odoo_ha_core::roles::ReplicationManager;
 
 use super::config::{AddressSection, AgentConfig, ServiceSection};
 
-/// Puts the node together. Takes the data directory and the memory of this node for this process.
-pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
+/// Puts the node together, and hands out its database beside it. Takes the data directory and the memory of this node for this process.
+pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplication>), Error> {
     let AgentConfig {
         cluster,
         dcs,
@@ -25,6 +27,7 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         policy,
     } = config;
     let timing = timing.timing();
+    let database = Arc::new(postgres.config(cluster.member.clone()).build()?);
     let mut builder = HaNode::builder()
         .cluster(cluster.name.clone())
         .member(cluster.member.clone())
@@ -34,17 +37,21 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
         .state_dir(&cluster.state_dir)
         .endpoint(postgres.endpoint())
         .dcs(dcs.build(cluster.name.clone())?)
-        .database(Arc::new(postgres.config(cluster.member.clone()).build()?))
+        .database(Arc::clone(&database) as Arc<dyn ReplicationManager>)
         .timing(timing)
         .policy(policy.policy())
         .policy_in_store(true);
-    if let Some(AddressSection::Listener(section)) = address {
-        builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
+    match address {
+        Some(AddressSection::Listener(section)) => {
+            builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
+        }
+        Some(AddressSection::Linux(section)) => builder = builder.address(Arc::new(section.config()?.build()?)),
+        None => {}
     }
     if let Some(services) = ServiceSection::build_all(services)? {
         builder = builder.services(Arc::new(services));
     }
-    if let Some(guard) = config.guard_config()? {
+    if let Some(guard) = config.effective_guard()?.config(&postgres.data_dir, timing.stop_budget) {
         builder = builder.watchdog(Arc::new(guard.build()?));
     }
     // After the guard: of two, the second is the one that is worse to be left alone with.
@@ -60,5 +67,5 @@ pub(crate) fn build(config: &AgentConfig) -> Result<HaNode, Error> {
     for notify in notify {
         builder = builder.notifier(notify.build()?);
     }
-    builder.build()
+    Ok((builder.build()?, database))
 }

@@ -1,19 +1,31 @@
 //! What a changed file changes in a node that runs.
 
+use std::time::Duration;
+
+use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::HaHandle;
 use odoo_ha_core::error::Error;
 
 use super::config::AgentConfig;
 
 /// The keys that are taken over at once; everything else waits for the agent's next start.
-pub(crate) const AT_ONCE: &str = "timing, and policy while none stands in the store";
+pub(crate) const AT_ONCE: &str = "timing, postgres.parameters, and policy while none stands in the store";
+
+/// How long the database may take to read changed parameters.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes over what can be while it runs. Returns the sections that wait for a restart.
 pub(crate) async fn apply(
     node: &HaHandle,
+    database: &PostgresReplication,
     now: &mut AgentConfig,
     new: AgentConfig,
 ) -> Result<Vec<&'static str>, Error> {
+    // First, as it may be refused: then nothing is taken over.
+    if now.postgres.parameters != new.postgres.parameters {
+        database.set_parameters(new.postgres.parameters.clone(), READ_TIMEOUT).await?;
+        now.postgres.parameters.clone_from(&new.postgres.parameters);
+    }
     if now.timing != new.timing {
         node.set_timing(new.timing.timing()).await?;
         now.timing = new.timing;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::{HaHandle, HaNode};
 use odoo_ha_core::error::{Error, ErrorKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +18,12 @@ const LEAVING: Duration = Duration::from_secs(30);
 
 /// Runs the node until it has left. SIGTERM and SIGINT hand leadership over, if somebody can take it, stop the database and end; SIGHUP
 /// reads the file again.
-pub(crate) async fn run(file: &Path, mut config: AgentConfig, node: HaNode) -> Result<(), Error> {
+pub(crate) async fn run(
+    file: &Path,
+    mut config: AgentConfig,
+    node: HaNode,
+    database: &PostgresReplication,
+) -> Result<(), Error> {
     let [mut term, mut interrupt, mut hang_up] =
         [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?];
     let node = node.spawn()?;
@@ -39,7 +45,7 @@ pub(crate) async fn run(file: &Path, mut config: AgentConfig, node: HaNode) -> R
             _ = interrupt.recv(), if !leaving => leaving = leave(&node, &config, &supervisor),
             _ = hang_up.recv(), if !leaving => {
                 supervisor.reloading();
-                read_again(&node, file, &mut config).await;
+                read_again(&node, database, file, &mut config).await;
                 supervisor.ready();
             }
         }
@@ -50,9 +56,9 @@ fn listen(kind: SignalKind) -> Result<Signal, Error> {
     signal(kind).map_err(|error| Error::new(ErrorKind::Unavailable, "signals cannot be heard").caused_by(error))
 }
 
-async fn read_again(node: &HaHandle, file: &Path, config: &mut AgentConfig) {
+async fn read_again(node: &HaHandle, database: &PostgresReplication, file: &Path, config: &mut AgentConfig) {
     let applied = match AgentConfig::read(file) {
-        Ok(new) => reload::apply(node, config, new).await,
+        Ok(new) => reload::apply(node, database, config, new).await,
         Err(error) => Err(error),
     };
     match applied {

@@ -30,6 +30,8 @@ use super::trouble::Trouble;
 
 /// The guard begins to act this long before leadership ends, at most; a short ttl leaves it less.
 const GUARD_ACTS_BEFORE: Duration = Duration::from_millis(600);
+/// And no less than this.
+const GUARD_NEEDS: Duration = Duration::from_millis(300);
 
 /// How long leaving may take when the demo is gone.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(20);
@@ -97,7 +99,7 @@ fn build(config: &NodeConfig) -> Result<HaNode, Error> {
         ListenerConfig::new(listen, Target::Tcp(endpoint.to_string())).fence_file(config.fence_file()).build()?;
     let guard = GuardConfig::new(config.data_dir())
         .runtime_dir(config.guard_dir())
-        .acts_before(GUARD_ACTS_BEFORE.min(timing.stop_budget));
+        .acts_before(GUARD_ACTS_BEFORE.min((timing.stop_budget * 3 / 5).max(GUARD_NEEDS)));
     HaNode::builder()
         .cluster(config.cluster.clone())
         .member(config.member.clone())

@@ -11,6 +11,7 @@ Model checking of the real machine: every order of events within a bound.
   --members N        2 or 3 (default 3)
   --depth N          steps from the beginning (default 8)
   --from WHERE       nothing, whole, failed-over or dropped (default whole)
+  --quorum K         commits wait for any K of the standbys (default: all of them)
   --common-time      one time for all, and freezes; else every node has a clock of its own
   --fine             reads of the store and writes of the memo are steps, too
   --writes N --crashes N --lost N --freezes N --switchovers N
@@ -44,6 +45,7 @@ fn asked() -> Result<Option<Asked>, String> {
                 let small = || number().map(|number| number.min(u16::from(u8::MAX)) as u8);
                 match word.as_str() {
                     "--members" => bounds.members = usize::from(number()?.clamp(2, 5)),
+                    "--quorum" => bounds.quorum = number()?.into(),
                     "--depth" => bounds.depth = number()?,
                     "--writes" => bounds.budget.writes = small()?,
                     "--crashes" => bounds.budget.crashes = small()?,

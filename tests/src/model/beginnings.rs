@@ -1,5 +1,6 @@
 //! Where the exploration starts: states reached from nothing by a fixed schedule of the same steps.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use odoo_ha_core::database::{DatabaseState, Endpoint};
@@ -18,17 +19,18 @@ use super::store::Store;
 const MAX_STEPS: usize = 4000;
 
 /// The members' configurations: defaults, without address and watchdog, whose rules are the simulator's matter.
-pub(super) fn configs(members: usize) -> Vec<Config> {
+pub(super) fn configs(bounds: &Bounds) -> Vec<Config> {
     let of = |letter: char| {
         let name = letter.to_string();
         let endpoint = Endpoint { host: name.clone(), port: 5432 };
         let cluster = ClusterId::new("model").expect("a good name");
         let mut config = Config::new(cluster, MemberId::new(name).expect("a good name"), endpoint);
         config.timing = Timing::with_ttl(Duration::from_secs(5));
+        config.policy.quorum = NonZeroU32::new(bounds.quorum);
         config.check().expect("a sound configuration");
         config
     };
-    ('a'..='z').take(members).map(of).collect()
+    ('a'..='z').take(bounds.members).map(of).collect()
 }
 
 /// The first state.

@@ -88,6 +88,8 @@ pub struct Bounds {
     pub beginning: Beginning,
     /// How much may go wrong.
     pub budget: Budget,
+    /// How many standbys a commit waits for; 0: all of them.
+    pub quorum: u32,
     /// Reads of the store and writes of the memo are steps of their own; else they are done at once.
     pub fine: bool,
     /// What is wrong on purpose.
@@ -105,6 +107,7 @@ impl Bounds {
             clocks: Clocks::Independent,
             beginning: Beginning::Whole,
             budget: Budget { writes: 1, crashes: 1, lost: 1, freezes: 0, switchovers: 0 },
+            quorum: 0,
             fine: false,
             mistake: Mistake::None,
             only: None,

@@ -2,6 +2,7 @@
 
 use odoo_ha_core::database::{DatabaseState, SynchronousStandbys};
 use odoo_ha_core::machine::StateName;
+use odoo_ha_core::member::{DataId, MemberId};
 use odoo_ha_core::records::{ElectionRule, Origin};
 use odoo_ha_core::time::Moment;
 use stateright::Property;
@@ -56,17 +57,24 @@ impl Motion<'_> {
         self.state.promised.iter().any(|id| !database.has(*id))
     }
 
-    /// Whoever the sync record admits alone has everything that was acknowledged: its leader, and with all-of-n each name, with the copy that
-    /// it names (protocol rules 12 and 18).
+    /// Whoever the sync record admits has everything that was acknowledged: its leader alone, and of the names one of each n - k + 1, with the
+    /// copy that it names (protocol rules 12 and 18).
     fn admitted_lacks(&self) -> Option<Wrong> {
         let record = self.state.store.get().sync.as_ref()?;
         let leader = record.leader_data.iter().map(|data| (&record.leader, data));
-        let all_of = record.rule == ElectionRule::Synchronous && record.k as usize == record.names.len();
-        let lacks = leader.chain(&record.names).any(|(member, data)| {
+        let database = |member: &MemberId, data: &DataId| {
             let database = self.state.index(member).map(|i| &self.state.node(i).database);
-            database.is_some_and(|database| database.data_id.as_ref() == Some(data) && self.lacks(database))
-        });
-        (all_of && lacks).then_some(Wrong::AdmittedLacks)
+            database.filter(|database| database.data_id.as_ref() == Some(data))
+        };
+        let mut leader = leader.filter_map(|(member, data)| database(member, data));
+        let named: Vec<&Database> = record.names.iter().filter_map(|(member, data)| database(member, data)).collect();
+        let missed = |id: &u8| {
+            let count = named.iter().filter(|database| !database.has(*id)).count();
+            count > 0 && count + record.k as usize > record.names.len()
+        };
+        let synchronous = record.rule == ElectionRule::Synchronous;
+        let lacks = leader.any(|database| self.lacks(database)) || self.state.promised.iter().any(missed);
+        (synchronous && lacks).then_some(Wrong::AdmittedLacks)
     }
 
     fn two_believers(&self) -> Option<Wrong> {
@@ -83,8 +91,7 @@ impl Motion<'_> {
         let record = self.state.store.get().sync.as_ref()?;
         let database = &self.state.node(self.state.index(&record.leader)?).database;
         let acknowledges = record.rule == ElectionRule::Synchronous && database.state == DatabaseState::Primary;
-        let waited_for = record.names.keys().all(|name| database.synchronous.names(name));
-        (acknowledges && !waited_for).then_some(Wrong::CountedNotWaitedFor)
+        (acknowledges && !record.is_covered_by(&database.synchronous)).then_some(Wrong::CountedNotWaitedFor)
     }
 
     /// Who has voted against the leader record as it stands receives from nobody.

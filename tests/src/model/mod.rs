@@ -38,7 +38,7 @@ pub struct Cluster {
 impl Cluster {
     /// Within these bounds.
     pub fn new(bounds: Bounds) -> Self {
-        let configs = beginnings::configs(bounds.members);
+        let configs = beginnings::configs(&bounds);
         let begins = beginnings::state(&bounds, &configs);
         Self { bounds, configs, begins }
     }

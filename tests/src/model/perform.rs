@@ -87,7 +87,9 @@ impl Motion<'_> {
             return Ok(DatabaseAnswer::Done);
         }
         self.node(i).database.synchronous = order.standbys.clone();
-        if let (true, SynchronousStandbys::AllOf(names)) = (order.barrier, &order.standbys) {
+        if let (true, SynchronousStandbys::AllOf(names) | SynchronousStandbys::AnyOf { names, .. }) =
+            (order.barrier, &order.standbys)
+        {
             // Each of them has flushed all that is in the log (protocol rule 20).
             for name in names {
                 if let Some(k) = self.state.index(name) {
@@ -95,7 +97,7 @@ impl Motion<'_> {
                 }
             }
             let streaming = self.standbys_of(i);
-            if !names.iter().all(|name| streaming.contains_key(name)) {
+            if names.iter().filter(|name| streaming.contains_key(*name)).count() < order.standbys.required() {
                 return Err(Failure::new(ErrorKind::NotReady, "a standby does not answer"));
             }
         }

@@ -57,7 +57,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "users are let in before the named standbys have what recovery replayed",
         edits: &[edit(
             FACES,
-            ["", "database.standbys.get(name).is_some_and(|s| s.streaming && s.flushed >= end)", ""],
+            [
+                "|name: &&MemberId| ",
+                "database.standbys.get(*name).is_some_and(|s| s.streaming && s.flushed >= end)",
+                "",
+            ],
             "!name.as_str().is_empty() && end >= crate::lsn::Lsn(0)",
         )],
         caught: Catch::Seeds { profile: "tags", seeds: 60, by: &["reads_never_go_back"] },

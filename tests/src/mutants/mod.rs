@@ -10,6 +10,7 @@ mod acting;
 mod beginnings;
 mod belief;
 mod driver;
+mod quorums;
 mod standbys;
 mod takeover;
 mod trial;
@@ -108,6 +109,7 @@ pub fn all() -> Vec<&'static Mutant> {
         belief::MUTANTS,
         votes::MUTANTS,
         takeover::MUTANTS,
+        quorums::MUTANTS,
         standbys::MUTANTS,
         unknown::MUTANTS,
         acting::MUTANTS,

@@ -16,17 +16,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a silent standby is dropped from the database's setting before the sync record drops it",
         edits: &[edit(
             SYNC_CHANGE,
-            [
-                "self.tell(EventKind::StandbyDropped { member }, sentence);\n            ",
-                "self.record(SyncDraft::of(sync).with_names(names));",
-                "",
-            ],
-            "let standbys = SynchronousStandbys::all_of(names.keys().cloned().collect());\n\
+            ["Some(Direction::Easier) => ", "self.record(next.clone())", ","],
+            "{\n\
              if let Some(term) = self.reign.as_ref().map(|reign| reign.term) {\n\
-             let order = SynchronousOrder { term, standbys, barrier: false };\n\
+             let order = SynchronousOrder { term, standbys: next.standbys(), barrier: false };\n\
              self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
              }\n\
-             self.record(SyncDraft::of(sync).with_names(names));",
+             self.record(next.clone())\n\
+             }",
         )],
         caught: Catch::Seeds {
             profile: "usual",
@@ -43,11 +40,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ["SyncStep::Recording { .. } => ", "{}", "\n            SyncStep::Loosening"],
             "{\n\
              let names = self.reign.as_ref().and_then(|reign| match &reign.sync_step {\n\
-             SyncStep::Recording { draft } if reign.attempts.under_way.is_some() => Some(draft.names.keys().cloned().collect()),\n\
+             SyncStep::Recording { draft } if reign.attempts.under_way.is_some() => Some(draft.standbys()),\n\
              _ => None,\n\
              });\n\
              if let (Some(names), Some(term)) = (names, self.reign.as_ref().map(|reign| reign.term)) {\n\
-             let order = SynchronousOrder { term, standbys: SynchronousStandbys::all_of(names), barrier: false };\n\
+             let order = SynchronousOrder { term, standbys: names, barrier: false };\n\
              self.order(DatabaseOrder::SetSynchronous(order), SET_TIMEOUT);\n\
              }\n\
              }",
@@ -61,11 +58,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[edit(
             SYNC_CHANGE,
             [
-                "let then = SyncDraft::of(sync).with_names(names);\n            ",
-                "if let Some(reign) = &mut self.reign {\n                reign.sync_step = SyncStep::Tightening { then };\n            }",
+                "Some(Direction::Harder) => {\n                ",
+                "if let Some(reign) = &mut self.reign {\n                    reign.sync_step = SyncStep::Tightening { then: next.clone() };\n                }",
                 "",
             ],
-            "self.record(then);",
+            "self.record(next.clone());",
         )],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["names_are_waited_for", "no_commit_is_lost"] },
     },
@@ -140,8 +137,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ),
             edit(
                 SYNC_CHANGE,
-                ["|| ", "record.tags.nosync\n                        || record.tags.nofailover", ""],
-                "false",
+                ["let tagged = ", "record.tags.nosync || record.tags.nofailover", ";"],
+                "record.tags.nosync && record.header.cluster.as_str().is_empty()",
             ),
         ],
         caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },

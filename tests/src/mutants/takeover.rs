@@ -4,7 +4,7 @@ use super::{Catch, Mutant, edit};
 
 const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
-const ELECTION: &str = "odoo-ha-core/src/machine/election.rs";
+const QUORUM: &str = "odoo-ha-core/src/machine/quorum.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const HAND_OVER: &str = "odoo-ha-core/src/machine/hand_over.rs";
 const FACES: &str = "odoo-ha-core/src/machine/faces/mod.rs";
@@ -52,7 +52,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "old_leader_gets_no_place",
         rules: &[15],
         breaks: "the old leader does not take the place of the winner, so nobody is left who could be elected after it",
-        edits: &[edit(ELECTION, ["", "names.insert(sync.leader.clone(), data.clone());", ""], "let _ = data;")],
+        edits: &[edit(QUORUM, ["", "names.insert(sync.leader.clone(), data.clone());", ""], "let _ = data;")],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["elections_follow_the_rule"] },
     },
     Mutant {

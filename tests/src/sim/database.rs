@@ -88,6 +88,8 @@ pub struct Database {
     pub hasty: bool,
     /// Which start of its processes this is.
     pub run: u64,
+    /// How often its slots were looked after.
+    pub slots_kept: u32,
     pub(super) flushing: Option<(Duration, usize)>,
     pub(super) replaying: Option<(Duration, usize)>,
 }
@@ -136,6 +138,7 @@ impl Database {
             broken: None,
             hasty: false,
             run: 0,
+            slots_kept: 0,
             flushing: None,
             replaying: None,
         }

@@ -87,6 +87,12 @@ impl Ids {
         left
     }
 
+    /// All of them, the smallest first.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        let words = self.words.iter().zip(0_u64..);
+        words.flat_map(|(word, at)| (0..WORD).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * WORD + bit))
+    }
+
     /// Takes the others away.
     pub fn take_away(&mut self, others: &Self) {
         for (word, other) in self.words.iter_mut().zip(&others.words) {

@@ -51,6 +51,8 @@ pub struct Node {
     pub promotion_hangs: bool,
     /// A stopped database does not start, neither as primary nor as standby.
     pub start_fails: bool,
+    /// How often its database was looked at.
+    pub looks: u64,
     /// Its processes cannot be ended in time, not even with SIGKILL.
     pub stop_hangs: bool,
     /// Rewinding breaks the data.
@@ -123,6 +125,7 @@ impl Node {
             promotion_takes: Duration::ZERO,
             promotion_hangs: false,
             start_fails: false,
+            looks: 0,
             stop_hangs: false,
             rewind_fails: false,
             clone_fails: false,

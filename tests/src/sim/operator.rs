@@ -1,6 +1,7 @@
 //! What an operator does, at the worst moment: drawn by chance, told in a sentence.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use odoo_ha_core::machine::{Command, StateName};
@@ -27,6 +28,8 @@ pub enum WishKind {
     Resume,
     /// Commits are to be protected otherwise.
     Mode,
+    /// Commits are to wait for another number of standbys.
+    Quorum,
     /// The times are changed.
     Timing,
     /// The times of one member are changed.
@@ -56,6 +59,8 @@ pub enum Wish {
     Resume(MemberId),
     /// Every member strives for this.
     Mode(SyncMode),
+    /// Commits are to wait for so many of the standbys; for all of them.
+    Quorum(Option<NonZeroU32>),
     /// Every member uses these times.
     Timing(Timing),
     /// One member uses these times.
@@ -91,6 +96,7 @@ impl Wish {
             WishKind::Mode => {
                 Self::Mode(*dice.pick(&[SyncMode::Asynchronous, SyncMode::Synchronous, SyncMode::Strict])?)
             }
+            WishKind::Quorum => Self::Quorum(draw_quorum(dice)),
             WishKind::Timing => Self::Timing(draw_timing(dice, 1000, 10_000)),
             WishKind::TimingOfOne => Self::TimingOfOne(on, draw_timing(dice, 1000, 10_000)),
             WishKind::Reinit => Self::Reinit(on),
@@ -106,6 +112,11 @@ impl Wish {
         };
         Some(wish)
     }
+}
+
+/// How many standbys a commit waits for: one or two of them, or all.
+pub(super) fn draw_quorum(dice: &mut Dice) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(dice.below(3)).unwrap_or_default())
 }
 
 /// Times for a ttl between these many milliseconds: short ones more often, and in half of all cases a suspicion before the ttl is over.
@@ -138,6 +149,8 @@ impl fmt::Display for Wish {
             Self::Pause(on) => write!(f, "{on} is asked to pause"),
             Self::Resume(on) => write!(f, "{on} is asked to resume"),
             Self::Mode(mode) => write!(f, "the mode is set to {}", format!("{mode:?}").to_lowercase()),
+            Self::Quorum(Some(k)) => write!(f, "commits are to wait for any {k} of the standbys"),
+            Self::Quorum(None) => write!(f, "commits are to wait for all of the standbys"),
             Self::Timing(timing) => write!(
                 f,
                 "the times are set: ttl {:?}, renewed every {:?}, suspicion after {:?}",
@@ -174,6 +187,14 @@ impl World {
                 for name in self.present() {
                     let policy = &mut self.node_mut(&name).config.policy;
                     policy.sync_mode = *mode;
+                    let policy = *policy;
+                    self.command(&name, Command::SetPolicy(policy));
+                }
+            }
+            Wish::Quorum(quorum) => {
+                for name in self.present() {
+                    let policy = &mut self.node_mut(&name).config.policy;
+                    policy.quorum = *quorum;
                     let policy = *policy;
                     self.command(&name, Command::SetPolicy(policy));
                 }

@@ -79,6 +79,7 @@ impl World {
         }
         match order {
             DatabaseOrder::Observe => {
+                self.node_mut(name).looks += 1;
                 let standbys = self.standbys_of(name);
                 done(DatabaseAnswer::Observed(self.node(name).database.status(standbys)))
             }
@@ -87,7 +88,11 @@ impl World {
             DatabaseOrder::Checkpoint if !self.node(name).database.state.runs() => {
                 refused(ErrorKind::Unavailable, "the connection to the database is gone")
             }
-            DatabaseOrder::Checkpoint | DatabaseOrder::KeepSlots(_) => done(DatabaseAnswer::Done),
+            DatabaseOrder::Checkpoint => done(DatabaseAnswer::Done),
+            DatabaseOrder::KeepSlots(_) => {
+                self.node_mut(name).database.slots_kept += 1;
+                done(DatabaseAnswer::Done)
+            }
             DatabaseOrder::Stop(mode) => self.stop_database(name, *mode, sent),
             DatabaseOrder::Freeze => self.freeze_database(name, sent, half),
             DatabaseOrder::Follow(order) => self.follow(name, order, sent),

@@ -30,6 +30,8 @@ pub enum Oddity {
     HastySuspicion,
     /// One member has data of before, which the cluster is to begin with.
     FormerData,
+    /// Commits wait for some of the standbys only.
+    Quorum,
     /// Whoever begins the cluster dies.
     NastyBeginning,
 }
@@ -269,6 +271,19 @@ const STEADY: &[(u32, WishKind)] = &[
     (3, W::Add),
 ];
 
+/// With changes of the quorum and of the mode.
+const QUORUMS: &[(u32, WishKind)] = &[
+    (6, W::Switchover),
+    (5, W::Quorum),
+    (1, W::Mode),
+    (1, W::Failover),
+    (1, W::Timing),
+    (1, W::Reinit),
+    (1, W::Shutdown),
+    (2, W::Remove),
+    (3, W::Add),
+];
+
 /// All there is.
 const EVERYTHING: &[(u32, WishKind)] = &[
     (10, W::Switchover),
@@ -482,6 +497,17 @@ impl Profile {
             about: "members that can ask one another whether a leader may go on without the store",
             nodes: (2, 5),
             oddities: &[Oddity::Peers],
+            ..USUAL
+        },
+        Self {
+            name: "quorum",
+            about: "commits that wait for any one or two of the standbys, and that number is changed; three to five members",
+            nodes: (3, 5),
+            faults: ALL,
+            wishes: QUORUMS,
+            wishes_percent: 25,
+            deeds: 3,
+            oddities: &[Oddity::Quorum],
             ..USUAL
         },
         Self {

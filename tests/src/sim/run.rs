@@ -365,6 +365,10 @@ fn make_odd(config: &mut Config, plan: &Plan) {
     if has(Oddity::NoWatchdogs) {
         config.watchdog = None;
     }
+    let quorum = super::operator::draw_quorum(&mut Dice::new(plan.oddities.rotate_left(8)));
+    if has(Oddity::Quorum) {
+        config.policy.quorum = quorum;
+    }
     // Two can lead and be counted, whoever they are.
     let nodes = plan.nodes as u64;
     let taggable = (place + plain) % nodes >= 2;

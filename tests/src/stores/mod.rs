@@ -16,6 +16,6 @@ pub use certificates::{Authority, Issued};
 pub use history::History;
 pub use ports::free_port;
 pub use process::StoreProcess;
-pub use programs::{find_tool, tool};
+pub use programs::{find_tool, find_tree, tool};
 pub use proxy::{Mood, Proxy};
 pub use wait::eventually;

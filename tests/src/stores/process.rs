@@ -87,7 +87,8 @@ impl StoreProcess {
         format!("{}: {}", self.name, lines[lines.len().saturating_sub(15)..].join("\n"))
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("it runs");
         kill_process(pid, signal).expect("it is ours");
     }

@@ -14,10 +14,16 @@ pub fn tool(directory: &str, program: &str) -> PathBuf {
 
 /// The same; `None` when it is not there.
 pub fn find_tool(directory: &str, program: &str) -> Option<PathBuf> {
-    let places = ["bin", "sbin"].map(|bin| PathBuf::from("tools").join(directory).join("usr").join(bin).join(program));
+    let tree = find_tree(directory)?;
+    ["bin", "sbin"].map(|bin| tree.join("usr").join(bin).join(program)).into_iter().find(|path| path.is_file())
+}
+
+/// `tools/DIRECTORY` of the target directory; `None` when it is not there.
+pub fn find_tree(directory: &str) -> Option<PathBuf> {
+    let place = PathBuf::from("tools").join(directory);
     let executable = env::current_exe().expect("it is running");
     // target/debug/deps/PROGRAM, or one deeper with a target triple.
     let targets =
         executable.ancestors().skip(1).map(PathBuf::from).chain(env::var_os("CARGO_TARGET_DIR").map(PathBuf::from));
-    targets.flat_map(|target| places.clone().map(|place| target.join(place))).find(|path| path.is_file())
+    targets.map(|target| target.join(&place)).find(|path| path.is_dir())
 }

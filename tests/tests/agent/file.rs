@@ -63,6 +63,25 @@ fn check_shows_every_default_and_no_secret() {
 }
 
 #[test]
+fn an_address_of_the_host_is_dropped_by_the_guard() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("[address.listener]").unwrap();
+    let linux = "[address.linux]\naddress = \"10.0.0.9/24\"\ninterface = \"eth0\"\n";
+    for (more, command) in [
+        ("", "address\", \"delete\", \"10.0.0.9/24\", \"dev\", \"eth0\"]"),
+        ("[guard]\ndrop_address = [\"/bin/mine\"]\n", "drop_address = [\"/bin/mine\"]"),
+    ] {
+        std::fs::write(&path, format!("{before}{linux}{more}")).unwrap();
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--check", "--config"]).arg(&path).output().unwrap();
+        let shown = String::from_utf8(program.stdout).unwrap();
+        assert!(shown.contains(command), "{command} is not in\n{shown}{}", String::from_utf8_lossy(&program.stderr));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_its_place() {
     let cases = [
         ("[timing]\nttl = \"0.2s\"\n", "ttl"),
@@ -70,16 +89,17 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[timing]\ntll = \"5s\"\n", "unknown field `tll`"),
         ("[tming]\nttl = \"5s\"\n", "unknown field `tming`"),
         ("[policy]\nsync_mode = \"sometimes\"\n", "sometimes"),
+        ("[policy]\nquorum = 0\n", "line 20 ([policy]): invalid value: integer `0`"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
-        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "in [dcs.etcd]: wanted exactly 1 element"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "([dcs.etcd]): wanted exactly 1 element"),
         (
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",
         ),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
-        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 21 in [peers]"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 21 ([peers])"),
         ("[watchdog.linux]\ntimeout = \"4s\"\n", "timeout + acts_before + clock_margin + renew_interval <= ttl"),
         ("[watchdog.linux]\ndevice = \"/dev/dog\"\n", "set sysfs_dir"),
         ("[timing]\nttl = \"1s\"\n[watchdog.linux]\n", "<= ttl does not hold: 1s"),
@@ -97,9 +117,11 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[[notify]]\nslack = { url = \"hush\" }\n", "say where the secret is"),
         ("[[notify]]\nslack = { url = { env = \"ODOO_HA_TEST_WORD\" } }\n", "neither http:// nor https://"),
         ("[[notify]]\nleast = \"fatal\"\n", "fatal"),
-        ("[api]\nlisten = \"everywhere\"\n", "line 20 in [api]"),
+        ("[api]\nlisten = \"everywhere\"\n", "line 20 ([api])"),
         ("[api]\nlisten = \"127.0.0.1:1\"\ntoken = { file = \"/nowhere/token\" }\n", "/nowhere/token"),
         ("[watchdog.windows]\n", "windows"),
+        ("[postgres.parameters]\nprimary_conninfo = \"host=x\"\n", "setting \"primary_conninfo\" is the agent's own"),
+        ("[postgres.parameters]\n\"work mem\" = \"1MB\"\n", "not the name of a setting"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),
     ];
     for (more, says) in cases {

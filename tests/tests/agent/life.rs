@@ -172,6 +172,11 @@ async fn told_to_leave_it_hands_over_and_told_of_a_change_it_takes_it_over() {
         place.leader().await.filter(|record| record.ttl() == Duration::from_secs(3)).map(|_| ())
     })
     .await;
+    // So do parameters of PostgreSQL; what only a restart can change is named.
+    let more = "\n[timing]\nttl = \"3s\"\n[postgres.parameters]\nmax_connections = \"77\"\nwork_mem = \"7MB\"\n";
+    std::fs::write(&other.file, format!("{}{more}", other.text)).unwrap();
+    other.signal(Signal::HUP);
+    other.says("settings=\"max_connections\"").await;
     // A file that is wrong changes nothing.
     std::fs::write(&leader.file, "[cluster]\n").unwrap();
     leader.signal(Signal::HUP);

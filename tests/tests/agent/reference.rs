@@ -8,9 +8,9 @@ use odoo_ha_core::event::Severity;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
     AddressSection, AgentConfig, ApiSection, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection,
-    EtcdSection, GuardSection, HttpProbeSection, LinuxWatchdogSection, ListenerSection, NotifySection, PeersSection,
-    PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection, SlackSection,
-    SqliteSection, SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
+    EtcdSection, GuardSection, HttpProbeSection, LinuxSection, LinuxWatchdogSection, ListenerSection, NotifySection,
+    PeersSection, PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection,
+    SlackSection, SqliteSection, SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
 };
 use serde_json::Value;
 
@@ -45,7 +45,23 @@ fn everything() -> Vec<AgentConfig> {
             key_file: path(),
         }),
     ];
-    let config = |dcs| AgentConfig {
+    let addresses = [
+        AddressSection::Listener(ListenerSection {
+            listen: ([127, 0, 0, 1], 1).into(),
+            target: text(),
+            fence_file: path(),
+            connect_timeout: Duration::ZERO,
+        }),
+        AddressSection::Linux(LinuxSection {
+            address: String::new(),
+            interface: String::new(),
+            announcements: 1,
+            announce_interval: Duration::ZERO,
+            probe_wait: Duration::ZERO,
+            fence_file: path(),
+        }),
+    ];
+    let config = |dcs, address| AgentConfig {
         cluster: ClusterSection {
             name: ClusterId::new("shop").unwrap(),
             member: MemberId::new("a").unwrap(),
@@ -70,14 +86,12 @@ fn everything() -> Vec<AgentConfig> {
             run_as: text(),
             networks: Vec::new(),
             wal_keep_mb: 1,
+            bootstrap_command: Some(Vec::new()),
+            clone_command: Some(Vec::new()),
+            clone_fallback: false,
             parameters: Default::default(),
         },
-        address: Some(AddressSection::Listener(ListenerSection {
-            listen: ([127, 0, 0, 1], 1).into(),
-            target: text(),
-            fence_file: path(),
-            connect_timeout: Duration::ZERO,
-        })),
+        address: Some(address),
         services: vec![ServiceSection {
             systemd: Some(SystemdSection { unit: String::new(), systemctl: "/a/file".into() }),
             command: Some(CommandSection {
@@ -142,9 +156,11 @@ fn everything() -> Vec<AgentConfig> {
             switchover_timeout: time(),
             clone_timeout: time(),
         },
-        policy: PolicySection::default(),
+        policy: PolicySection { quorum: std::num::NonZeroU32::new(1), ..PolicySection::default() },
     };
-    stores.map(config).into()
+    let [one, other, last] = stores;
+    let [listener, linux] = addresses;
+    vec![config(one, linux.clone()), config(other, listener), config(last, linux)]
 }
 
 /// `section.key`, or `section.kind.key`; what is a section itself is none, but for the kinds of a probe.

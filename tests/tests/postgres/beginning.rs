@@ -32,6 +32,9 @@ async fn a_new_cluster_serves_and_is_found_again() {
     assert_eq!(again.postmaster_pid(), pid, "what runs is not started again");
     let client = place.client("a").await;
     assert_eq!(crate::support::rows(&client, "select slot_name from pg_replication_slots").await, ["odoo_ha_b"]);
+    // The kernels that tests run on tell of errors; where PostgreSQL is too old, it does not know the setting.
+    let how = "select setting from pg_settings where name = 'recovery_init_sync_method'";
+    assert!(crate::support::rows(&client, how).await.iter().all(|how| how == "syncfs"));
 }
 
 #[tokio::test]

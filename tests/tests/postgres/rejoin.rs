@@ -90,7 +90,7 @@ async fn data_of_a_failed_rewind_are_never_started() {
     drop(a);
     let bin = place.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    for entry in std::fs::read_dir("/usr/lib/postgresql/15/bin").unwrap().flatten() {
+    for entry in std::fs::read_dir(crate::support::bin_dir()).unwrap().flatten() {
         std::os::unix::fs::symlink(entry.path(), bin.join(entry.file_name())).unwrap();
     }
     for broken in ["pg_rewind", "pg_basebackup"] {

@@ -97,3 +97,34 @@ async fn a_stop_ends_a_clone_that_was_dropped() {
     a.keep_slots(&crate::support::ids(&["b"]), LONG).await.unwrap();
     crate::support::streaming(&a, "b").await;
 }
+
+#[tokio::test]
+async fn a_stop_ends_what_a_session_had_started_in_a_session_of_its_own() {
+    let place = Place::new();
+    let a = place.member("a");
+    bootstrap(&a).await;
+    let client = place.client("a").await;
+    // No child of PostgreSQL's any more, in another directory, and no program of PostgreSQL.
+    let number = place.path().join("stray.pid");
+    let command =
+        format!("cd / && (setsid sh -c ''echo $$ > {}; exec sleep 600'' >/dev/null 2>&1 &)", number.display());
+    client.batch_execute(&format!("copy (select 1) to program '{command}'")).await.unwrap();
+    crate::support::eventually("it runs", || async {
+        std::fs::read_to_string(&number).is_ok_and(|pid| pid.ends_with('\n'))
+    })
+    .await;
+    let pid = std::fs::read_to_string(&number).unwrap().trim().to_owned();
+    let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(runs());
+    for mode in [StopMode::AtOnce { fast_for_ms: 0 }, StopMode::Fast] {
+        a.stop(mode, LONG).await.unwrap();
+        assert!(!runs(), "{mode:?}");
+    }
+    // An operator's own program in the data directory is left alone.
+    assert!(a.freeze(LONG).await.is_ok());
+    let mut own = std::process::Command::new("sleep").arg("600").current_dir(place.data_dir("a")).spawn().unwrap();
+    a.stop(StopMode::AtOnce { fast_for_ms: 0 }, LONG).await.unwrap();
+    assert!(own.try_wait().unwrap().is_none());
+    own.kill().unwrap();
+    own.wait().unwrap();
+}

@@ -97,6 +97,7 @@ impl Place {
 
     pub(crate) fn config(&self, name: &str) -> PostgresConfig {
         PostgresConfig::new(id(name), self.data_dir(name), self.endpoint(name))
+            .bin_dir(bin_dir())
             .parameter("shared_buffers", "16MB")
             .parameter("max_standby_streaming_delay", "-1")
     }
@@ -266,4 +267,20 @@ pub(crate) fn followed_by(result: Result<Followed, Error>) -> odoo_ha_core::data
 /// Sends a signal to one process.
 pub(crate) fn signal(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// A program of this place, run by a shell of its own.
+pub(crate) fn script(place: &Place, name: &str, text: &str) -> String {
+    let path = place.path().join(name);
+    std::fs::write(&path, format!("#!/bin/sh\nset -eu\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Where PostgreSQL's programs are.
+pub(crate) fn bin_dir() -> PathBuf {
+    match std::env::var_os("ODOO_HA_TEST_POSTGRES") {
+        Some(dir) => dir.into(),
+        None => "/usr/lib/postgresql/15/bin".into(),
+    }
 }

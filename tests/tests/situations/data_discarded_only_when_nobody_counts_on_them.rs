@@ -20,7 +20,7 @@ fn a_reinit_leaves_the_synchronous_set_first() {
         });
         let dropped = world.events.iter().position(|(_, event)| {
             event.member == leader
-                && matches!(&event.kind, EventKind::SynchronousStandbysChanged { names } if names.is_empty())
+                && matches!(&event.kind, EventKind::SynchronousStandbysChanged { names, .. } if names.is_empty())
         });
         assert!(dropped.is_some(), "{}", world.story());
         heals(&mut world);

@@ -32,6 +32,23 @@ fn an_asynchronous_leader_restarts_it_in_place() {
 }
 
 #[test]
+fn one_that_does_not_start_is_not_looked_at_without_a_break() {
+    let (mut world, old, others) = whole(2, SyncMode::Synchronous, 1);
+    world.kill_agent(&others[0]);
+    world.kill_database(&others[0]);
+    world.run(seconds(5));
+    world.node_mut(&old).start_fails = true;
+    world.kill_database(&old);
+    let before = world.node(&old).looks;
+    world.run(seconds(3));
+    let looks = world.node(&old).looks - before;
+    assert!(looks < 100, "{looks} looks in three seconds");
+    world.heal();
+    world.start_agent(&others[0]);
+    heals(&mut world);
+}
+
+#[test]
 fn without_a_standby_it_is_restarted_in_place() {
     let (mut world, old, others) = whole(2, SyncMode::Synchronous, 1);
     world.kill_agent(&others[0]);

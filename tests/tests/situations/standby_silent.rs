@@ -13,8 +13,27 @@ fn it_is_dropped_and_named_again_when_it_is_back() {
         world.node_mut(&others[0]).cut_from_peers = true;
         world.run(seconds(10));
         assert_eq!(world.leader(), Some(leader));
-        assert!(world.longest_gap < super::millis(3500), "{:?}\n{}", world.longest_gap, world.story());
+        assert!(world.longest_gap < super::millis(3100), "{:?}\n{}", world.longest_gap, world.story());
         world.node_mut(&others[0]).cut_from_peers = false;
+        heals(&mut world);
+    }
+}
+
+/// Its database and its machine are there no more, but the primary does not know: the connection seems to stream until a time-out. (Found by
+/// the failover rig: it was named again at once, and commits waited for the time-out.)
+#[test]
+fn a_dead_connection_is_not_taken_for_its_member() {
+    for seed in 0..20 {
+        let (mut world, leader, others) = whole(2 + (seed % 2) as usize, SyncMode::Synchronous, seed);
+        world.network.notice = seconds(10);
+        world.measure();
+        world.partition(&others[..1]);
+        world.node_mut(&others[0]).cut_from_store = true;
+        world.run(seconds(15));
+        assert_eq!(world.leader(), Some(leader));
+        assert!(world.longest_gap < super::millis(3100), "{:?}\n{}", world.longest_gap, world.story());
+        world.network.mend();
+        world.node_mut(&others[0]).cut_from_store = false;
         heals(&mut world);
     }
 }

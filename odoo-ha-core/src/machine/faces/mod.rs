@@ -18,6 +18,7 @@ use super::{Config, Machine};
 use crate::database::{DatabaseState, SynchronousStandbys};
 use crate::error::Failure;
 use crate::event::EventKind;
+use crate::member::MemberId;
 use crate::records::ElectionRule;
 use crate::time::Moment;
 
@@ -92,7 +93,7 @@ impl Faces {
 }
 
 impl Machine {
-    /// Whether users may be let in: this member leads safely, its database is primary, what recovery replayed is on every named standby, and
+    /// Whether users may be let in: this member leads safely, its database is primary, what recovery replayed is on as many named standbys as every commit, and
     /// nobody else can still hold the address.
     fn may_serve(&self) -> bool {
         let serving_state = match &self.state {
@@ -120,10 +121,11 @@ impl Machine {
         let Some(database) = &self.database else { return false };
         let reached = match reign.recovered_to {
             None => false,
-            Some(end) => sync
-                .names
-                .keys()
-                .all(|name| database.standbys.get(name).is_some_and(|s| s.streaming && s.flushed >= end)),
+            Some(end) => {
+                let has =
+                    |name: &&MemberId| database.standbys.get(*name).is_some_and(|s| s.streaming && s.flushed >= end);
+                sync.names.keys().filter(has).count() >= sync.k as usize
+            }
         };
         enforced && reached && database.state == DatabaseState::Primary
     }

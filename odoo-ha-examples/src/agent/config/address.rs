@@ -1,10 +1,12 @@
-//! `[address.listener]`: the one address that users type.
+//! `[address.listener]`, `[address.linux]`: the one address that users type.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use odoo_ha_backends::linux_address::LinuxAddressConfig;
 use odoo_ha_backends::listener::{ListenerConfig, Target};
+use odoo_ha_core::error::Error;
 use serde::{Deserialize, Serialize};
 
 /// Which kind of address.
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum AddressSection {
     /// A TCP address that the leader's agent listens at.
     Listener(ListenerSection),
+    /// An address on an interface of the leader's host.
+    Linux(LinuxSection),
 }
 
 /// A TCP address.
@@ -30,6 +34,39 @@ pub struct ListenerSection {
     pub connect_timeout: Duration,
 }
 
+/// An address on an interface of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinuxSection {
+    /// `ADDRESS/PREFIX`.
+    pub address: String,
+    /// The interface that gets it.
+    pub interface: String,
+    /// How often it is announced when it is taken.
+    #[serde(default = "announcements")]
+    pub announcements: u32,
+    /// How often it is announced while it is held.
+    #[serde(default = "announce_interval", with = "humantime_serde")]
+    pub announce_interval: Duration,
+    /// How long another holder may take to answer before the address is taken for free.
+    #[serde(default = "probe_wait", with = "humantime_serde")]
+    pub probe_wait: Duration,
+    /// Remembers the highest term that took it on this host.
+    pub fence_file: Option<PathBuf>,
+}
+
+const fn announcements() -> u32 {
+    3
+}
+
+const fn announce_interval() -> Duration {
+    Duration::from_secs(1)
+}
+
+const fn probe_wait() -> Duration {
+    Duration::from_millis(100)
+}
+
 const fn connect_timeout() -> Duration {
     Duration::from_secs(5)
 }
@@ -42,5 +79,18 @@ impl ListenerSection {
             Some(file) => config.fence_file(file),
             None => config,
         }
+    }
+}
+
+impl LinuxSection {
+    pub(crate) fn config(&self) -> Result<LinuxAddressConfig, Error> {
+        let config = LinuxAddressConfig::new(&self.address, &self.interface)?
+            .announcements(self.announcements)
+            .announce_interval(self.announce_interval)
+            .probe_wait(self.probe_wait);
+        Ok(match &self.fence_file {
+            Some(file) => config.fence_file(file),
+            None => config,
+        })
     }
 }

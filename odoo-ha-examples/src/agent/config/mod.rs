@@ -18,11 +18,10 @@ mod watchdog;
 
 use std::path::Path;
 
-use odoo_ha_backends::guard::GuardConfig;
 use odoo_ha_core::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-pub use address::{AddressSection, ListenerSection};
+pub use address::{AddressSection, LinuxSection, ListenerSection};
 pub use api::ApiSection;
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
@@ -96,10 +95,9 @@ impl AgentConfig {
         let config: Self = toml::from_str(&text).map_err(|error| {
             // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
             let start = error.span().map_or(0, |span| span.start);
-            // Up to the end of its line, as the place may be a section's own heading.
-            let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
-            let (line, section) = (text[..start].lines().count().max(1), section_of(&text[..end]));
-            wrong(&format!("is not a node's configuration: line {line}{section}: {}", error.message()))
+            let line = (text[..start].matches('\n').count() + 1).min(text.lines().count());
+            let section = text.lines().take(line).filter(|line| line.starts_with('[')).last().unwrap_or("no section");
+            wrong(&format!("is not a node's configuration: line {line} ({section}): {}", error.message()))
                 .hint("docs/reference/configuration.md has every key")
         })?;
         config.check()?;
@@ -115,11 +113,14 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
-        if let Some(AddressSection::Listener(section)) = &self.address {
-            section.config(self.postgres.endpoint().to_string()).check()?;
+        self.postgres.config(self.cluster.member.clone()).check()?;
+        match &self.address {
+            Some(AddressSection::Listener(section)) => section.config(self.postgres.endpoint().to_string()).check()?,
+            Some(AddressSection::Linux(section)) => section.config()?.check()?,
+            None => {}
         }
         ServiceSection::build_all(&self.services)?;
-        if let Some(guard) = self.guard_config()? {
+        if let Some(guard) = self.effective_guard()?.config(&self.postgres.data_dir, timing.stop_budget) {
             guard.check()?;
         }
         if let Some(watchdog) = &self.watchdog {
@@ -148,41 +149,37 @@ impl AgentConfig {
         Ok(())
     }
 
-    /// The guard, which stops the services unless the file says how.
-    pub(crate) fn guard_config(&self) -> Result<Option<GuardConfig>, Error> {
-        let guard = self.guard.config(&self.postgres.data_dir, self.timing.timing().stop_budget);
-        let Some(guard) = guard.filter(|guard| guard.stop_services.is_none() && !self.services.is_empty()) else {
-            return Ok(self.guard.config(&self.postgres.data_dir, self.timing.timing().stop_budget));
-        };
-        let stop = ServiceSection::stop_all(&self.services).ok_or_else(|| {
-            wrong("guard", "services of several kinds are not stopped by one command: say stop_services, a script that stops all of them")
-        })?;
-        Ok(Some(guard.stop_services(stop)))
+    /// The guard, which drops an address of this host and stops the services by itself unless it is told how.
+    pub(crate) fn effective_guard(&self) -> Result<GuardSection, Error> {
+        let mut guard = self.guard.clone();
+        if !guard.enabled {
+            return Ok(guard);
+        }
+        if let Some(AddressSection::Linux(section)) = &self.address
+            && guard.drop_address.is_none()
+        {
+            guard.drop_address = Some(section.config()?.drop_command()?);
+        }
+        if guard.stop_services.is_none() && !self.services.is_empty() {
+            let stop = ServiceSection::stop_all(&self.services).ok_or_else(|| {
+                wrong("guard", "services of several kinds are not stopped by one command: say stop_services, a script that stops all of them")
+            })?;
+            guard.stop_services = Some(stop);
+        }
+        Ok(guard)
     }
 
     /// The file as if every default stood in it. It holds no secret, as the file holds none.
     ///
     /// # Errors
     ///
-    /// `Misconfigured` when a value has no form in TOML.
+    /// `Misconfigured` when a value has no form in TOML, or a default cannot be told.
     pub fn effective(&self) -> Result<String, Error> {
         let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.effective(self.timing.ttl));
-        let mut guard = self.guard.clone();
-        guard.stop_services = self.guard_config()?.and_then(|config| config.stop_services).or(guard.stop_services);
+        let guard = self.effective_guard()?;
         let full = Self { timing: self.timing.effective(), watchdog, guard, ..self.clone() };
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
-    }
-}
-
-/// The last heading of this text, for an error; nothing that is no plain heading.
-fn section_of(text: &str) -> String {
-    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.');
-    let heading = text.lines().rev().find(|line| line.starts_with('['));
-    let name = heading.and_then(|line| line.trim().strip_prefix('[')?.strip_suffix(']'));
-    match name.map(|name| name.trim_start_matches('[').trim_end_matches(']')).filter(|name| is_plain(name)) {
-        Some(name) => format!(" in [{name}]"),
-        None => String::new(),
     }
 }
 

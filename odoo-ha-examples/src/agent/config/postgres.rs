@@ -43,6 +43,13 @@ pub struct PostgresSection {
     /// How much log is kept for nodes that are away, in MiB.
     #[serde(default = "wal_keep_mb")]
     pub wal_keep_mb: u32,
+    /// A program with its arguments that makes the data of a new cluster in place of `initdb`.
+    pub bootstrap_command: Option<Vec<String>>,
+    /// A program with its arguments that makes this node's copy in place of `pg_basebackup`.
+    pub clone_command: Option<Vec<String>>,
+    /// Whether `pg_basebackup` makes the copy after all when `clone_command` has failed.
+    #[serde(default)]
+    pub clone_fallback: bool,
     /// More settings of PostgreSQL.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
@@ -82,6 +89,13 @@ impl PostgresSection {
         for (name, value) in &self.parameters {
             config = config.parameter(name, value);
         }
+        if let Some(command) = &self.bootstrap_command {
+            config = config.bootstrap_command(command);
+        }
+        if let Some(command) = &self.clone_command {
+            config = config.clone_command(command);
+        }
+        config = config.clone_fallback(self.clone_fallback);
         if let Some(listen) = &self.listen {
             config = config.listen(listen);
         }

@@ -1,5 +1,6 @@
 //! `[timing]` and `[policy]`: the times of the cluster and what it strives for.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use odoo_ha_core::policy::{OnDatabaseDeath, Policy, SyncMode, Timing};
@@ -102,6 +103,9 @@ impl TimingSection {
 pub struct PolicySection {
     /// How commits are protected.
     pub sync_mode: SyncMode,
+    /// How many standbys must have a commit, any of those that are counted; without it all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<NonZeroU32>,
     /// In asynchronous mode: how many bytes of log a new leader may lack.
     pub maximum_lag_on_failover: u64,
     /// What a leader does when its database dies.
@@ -115,6 +119,7 @@ impl Default for PolicySection {
         let policy = Policy::default();
         Self {
             sync_mode: policy.sync_mode,
+            quorum: policy.quorum,
             maximum_lag_on_failover: policy.maximum_lag_on_failover,
             on_database_death: policy.on_database_death,
             restarts: policy.restarts,
@@ -126,6 +131,7 @@ impl PolicySection {
     pub(crate) fn policy(&self) -> Policy {
         let mut policy = Policy::default();
         policy.sync_mode = self.sync_mode;
+        policy.quorum = self.quorum;
         policy.maximum_lag_on_failover = self.maximum_lag_on_failover;
         policy.on_database_death = self.on_database_death;
         policy.restarts = self.restarts;

@@ -1,13 +1,38 @@
 //! When a commit is acknowledged in a synchronous mode, no sufficient set of votes is without it: of the copies that the sync record counts so few lack
 //! it that they cannot elect (design rule 3; protocol rules 12, 18 and 20).
 
-use odoo_ha_core::records::ElectionRule;
+use std::collections::BTreeMap;
+
+use odoo_ha_core::records::{ElectionRule, SyncRecord};
 
 use super::super::{Fact, World};
 use super::Invariant;
 
 /// At most n - k of the copies that S counts lack an acknowledged commit. A copy that is gone cannot vote.
 pub(super) struct CountedHaveEveryCommit;
+
+/// Where any k acknowledge: an older commit that enough votes under this record could be without.
+fn missed_by_any(world: &World, record: &SyncRecord) -> Option<String> {
+    let n = record.names.len();
+    if record.k as usize == n {
+        return None;
+    }
+    let mut lacking: BTreeMap<u64, usize> = BTreeMap::new();
+    for (name, data) in &record.names {
+        let Some(node) = world.nodes.get(name).filter(|node| node.database.data_id.as_ref() == Some(data)) else {
+            continue;
+        };
+        for id in world.promised.without_log(&node.database.log).iter() {
+            *lacking.entry(id).or_default() += 1;
+        }
+    }
+    let (id, count) = lacking.into_iter().find(|(_, count)| count + record.k as usize > n)?;
+    Some(format!(
+        "{id} was acknowledged, and {count} of {:?} lack it, of which {} are to have it",
+        record.names.keys(),
+        record.k
+    ))
+}
 
 impl Invariant for CountedHaveEveryCommit {
     fn name(&self) -> &'static str {
@@ -19,6 +44,11 @@ impl Invariant for CountedHaveEveryCommit {
             return None;
         }
         let record = world.records.sync.as_ref().filter(|record| record.rule == ElectionRule::Synchronous)?;
+        if world.facts.iter().any(|fact| matches!(fact, Fact::SyncWritten { .. }))
+            && let Some(missed) = missed_by_any(world, record)
+        {
+            return Some(missed);
+        }
         let leader = world.nodes.get(&record.leader)?;
         world.facts.iter().find_map(|fact| {
             let Fact::Acknowledged { on, index, id } = fact else { return None };

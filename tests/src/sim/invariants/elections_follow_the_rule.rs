@@ -33,8 +33,10 @@ impl Election<'_> {
     }
 
     fn is_counted(&self, member: &MemberId) -> bool {
+        // Of any k the others may lack what was acknowledged.
+        let all_of = self.sync.k as usize == self.sync.names.len();
         self.sync.rule == ElectionRule::Synchronous
-            && (self.sync.leader == *member || self.sync.names.contains_key(member))
+            && (self.sync.leader == *member || all_of && self.sync.names.contains_key(member))
     }
 
     fn is_fit(&self, member: &MemberId, vote: &VoteRecord) -> bool {
@@ -109,9 +111,11 @@ impl Election<'_> {
         {
             names.insert(self.sync.leader.clone(), data.clone());
         }
-        let same = now.names == names && now.rule == self.sync.rule && now.strict == self.sync.strict;
+        let same =
+            now.names == names && now.k == self.sync.k && now.rule == self.sync.rule && now.strict == self.sync.strict;
         (!same || now.leader != *self.winner).then(|| {
-            format!("{} took over from {:?} and counts {:?}", self.winner, self.sync.names.keys(), now.names.keys())
+            let (before, after) = (self.sync.names.keys(), now.names.keys());
+            format!("{} took over from {} of {before:?} and counts {} of {after:?}", self.winner, self.sync.k, now.k)
         })
     }
 }

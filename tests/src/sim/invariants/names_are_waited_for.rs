@@ -1,14 +1,15 @@
 //! Whom the sync record counts, the database of its leader waits for (design rule 3; protocol rule 18: what makes acknowledging easier is
 //! recorded first, what makes it harder is in force first).
 
-use odoo_ha_core::database::DatabaseState;
-use odoo_ha_core::member::MemberId;
+use std::collections::BTreeSet;
+
+use odoo_ha_core::database::{DatabaseState, SynchronousStandbys};
 use odoo_ha_core::records::ElectionRule;
 
 use super::super::World;
 use super::Invariant;
 
-/// The names of the record are among those of the database.
+/// Of every commit that the database acknowledges, as many of the record's names have it as the record says.
 pub(super) struct NamesAreWaitedFor;
 
 impl Invariant for NamesAreWaitedFor {
@@ -23,11 +24,17 @@ impl Invariant for NamesAreWaitedFor {
             return None;
         }
         let waits_for = &node.database.synchronous;
-        if record.names.keys().all(|name| waits_for.names(name)) {
-            return None;
-        }
-        let missing: Vec<&MemberId> = record.names.keys().filter(|name| !waits_for.names(name)).collect();
-        Some(format!("the record counts {missing:?}, {} waits for {waits_for:?}", record.leader))
+        let (k, names) = match waits_for {
+            SynchronousStandbys::Nobody => (0, &BTreeSet::new()),
+            SynchronousStandbys::AllOf(names) => (names.len(), names),
+            SynchronousStandbys::AnyOf { k, names } => (*k as usize, names),
+        };
+        // In the worst case those that acknowledge are, as far as can be, those that do not count.
+        let others = names.iter().filter(|name| !record.names.contains_key(*name)).count();
+        let (by_record, counted) = (record.k, record.names.keys());
+        (by_record > 0 && k < others + by_record as usize).then(|| {
+            format!("the record counts on {by_record} of {counted:?}, {} waits for {waits_for:?}", record.leader)
+        })
     }
 }
 

@@ -15,7 +15,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(2);
 
 /// The fence, while nobody else can pass it.
 #[derive(Debug)]
-pub(super) struct Fence {
+pub(crate) struct Fence {
     /// Locked until dropped.
     _lock: File,
 }
@@ -23,11 +23,12 @@ pub(super) struct Fence {
 impl Fence {
     /// Passes the fence with a term, remembering it, or is refused. Whoever passed holds the fence until the value is dropped, so that
     /// what is done meanwhile is not overtaken by a newer term. Waits at most `patience` for others; blocks on the disk.
-    pub(super) fn pass(file: &Path, term: Term, patience: Duration) -> Result<Self, Error> {
+    /// `backend` begins every error.
+    pub(crate) fn pass(backend: &str, file: &Path, term: Term, patience: Duration) -> Result<Self, Error> {
         let unusable = |what: &str, error: io::Error| {
             let kind =
                 if error.kind() == io::ErrorKind::StorageFull { ErrorKind::Disk } else { ErrorKind::Misconfigured };
-            Error::new(kind, format!("listener: fence file {} {what}", file.display())).caused_by(error)
+            Error::new(kind, format!("{backend}: fence file {} {what}", file.display())).caused_by(error)
         };
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(beside(file, ".lock"));
         let lock = lock.map_err(|error| unusable("cannot be locked", error))?;
@@ -39,7 +40,7 @@ impl Fence {
                     thread::sleep(TRY_AGAIN);
                 }
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
-                    let what = format!("listener: fence file {} is locked by another process", file.display());
+                    let what = format!("{backend}: fence file {} is locked by another process", file.display());
                     return Err(Error::new(ErrorKind::NotReady, what).hint("is that process frozen?"));
                 }
                 Err(error) => return Err(unusable("cannot be locked", error.into())),
@@ -47,13 +48,13 @@ impl Fence {
         }
         let highest = read(file).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => {
-                Error::new(ErrorKind::Malformed, format!("listener: fence file {} is no term", file.display()))
+                Error::new(ErrorKind::Malformed, format!("{backend}: fence file {} is no term", file.display()))
                     .hint("with every agent of this machine stopped, write the cluster's present term into it")
             }
             _ => unusable("cannot be read", error),
         })?;
         if highest > term {
-            let what = format!("listener: term {highest} has asked for the address, term {term} is too old");
+            let what = format!("{backend}: term {highest} has asked for the address, term {term} is too old");
             return Err(Error::new(ErrorKind::Fenced, what));
         }
         if highest < term {
