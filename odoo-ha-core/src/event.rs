@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::database::FollowedBy;
 use crate::lsn::{Lsn, Timeline};
 use crate::member::{ClusterId, MemberId};
+use crate::policy::Policy;
 use crate::term::Term;
 
 /// How urgent an event is.
@@ -179,6 +180,18 @@ pub enum EventKind {
         /// Which.
         what: String,
     },
+    /// The cluster's policy in the store was changed, and is followed.
+    PolicyChanged {
+        /// Who changed it, as they call themselves.
+        by: String,
+        /// What is striven for now.
+        policy: Policy,
+    },
+    /// What stands in the store as the cluster's policy cannot be used; the last good one goes on.
+    PolicyRefused {
+        /// Why, and what to do.
+        why: String,
+    },
     /// A probe changed its mind.
     HealthChanged {
         /// Its name.
@@ -197,7 +210,10 @@ impl EventKind {
     /// How urgent it is.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::InvariantBroken { .. } | Self::Refusal { .. } | Self::OutsideThePromise { .. } => Severity::Error,
+            Self::InvariantBroken { .. }
+            | Self::Refusal { .. }
+            | Self::PolicyRefused { .. }
+            | Self::OutsideThePromise { .. } => Severity::Error,
             Self::LeaderSuspected { .. }
             | Self::LeadershipGivenUp { .. }
             | Self::DatabaseDied
@@ -226,6 +242,7 @@ impl EventKind {
             | Self::SwitchoverStarted { .. }
             | Self::HandedOver { .. }
             | Self::Failsafe { active: false }
+            | Self::PolicyChanged { .. }
             | Self::PauseChanged { .. } => Severity::Info,
         }
     }

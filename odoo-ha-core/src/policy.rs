@@ -192,6 +192,24 @@ pub struct Policy {
     pub restarts: u32,
 }
 
+impl Policy {
+    /// Most restarts in place: more is a loop, not a policy.
+    pub const MOST_RESTARTS: u32 = 1000;
+
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`] naming the value.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.restarts > Self::MOST_RESTARTS {
+            let what = format!("policy restarts is {}, above {}", self.restarts, Self::MOST_RESTARTS);
+            return Err(Error::new(ErrorKind::Misconfigured, what).hint("the default is 3"));
+        }
+        Ok(())
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {

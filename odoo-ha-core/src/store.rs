@@ -46,6 +46,11 @@ impl Key {
         Self(Text::new("request"))
     }
 
+    /// The cluster's policy.
+    pub fn policy() -> Self {
+        Self(Text::new("policy"))
+    }
+
     /// The vote of one member.
     pub fn vote(member: &MemberId) -> Self {
         Self(Text::new(&format!("votes/{member}")))

@@ -13,6 +13,14 @@ pub mod sim;
 pub mod model;
 
 #[cfg(feature = "real")]
+#[expect(clippy::unwrap_used, reason = "a set-up that cannot be made fails its test")]
+pub mod fake_watchdog;
+
+#[cfg(feature = "real")]
+#[expect(clippy::unwrap_used, reason = "a set-up that cannot be made fails its test")]
+pub mod receiver;
+
+#[cfg(feature = "real")]
 #[expect(clippy::expect_used, clippy::panic, reason = "a set-up that cannot be made fails its test")]
 pub mod stores;
 

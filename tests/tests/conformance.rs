@@ -13,14 +13,20 @@ mod memory;
 mod mutant;
 #[path = "conformance/mutants.rs"]
 mod mutants;
+#[path = "conformance/notifiers.rs"]
+mod notifiers;
 #[path = "conformance/peers.rs"]
 mod peers;
 #[path = "conformance/postgres.rs"]
 mod postgres;
 #[path = "conformance/probes.rs"]
 mod probes;
+#[path = "conformance/services.rs"]
+mod services;
 #[path = "conformance/sqlite.rs"]
 mod sqlite;
+#[path = "conformance/watchdogs.rs"]
+mod watchdogs;
 
 use std::time::Duration;
 

@@ -77,6 +77,24 @@ fn the_embedding_in_the_readme_is_the_example() {
 }
 
 #[test]
+fn every_program_of_the_examples_can_be_its_guard() {
+    let mut found = 0;
+    for directory in ["odoo-ha-examples/src/bin", "odoo-ha-examples/examples"] {
+        let entries = fs::read_dir(root().join(directory)).unwrap_or_else(|error| panic!("{directory}: {error}"));
+        for entry in entries.flatten() {
+            found += 1;
+            let page = format!("{directory}/{}", entry.file_name().to_string_lossy());
+            let text = read(&page);
+            let main = text.split_once("fn main()").and_then(|(_, rest)| rest.split_once("{\n"));
+            let first = main.and_then(|(_, body)| body.lines().find(|line| !line.trim_start().starts_with("//")));
+            let is_it = first.is_some_and(|line| line.contains("guard::run_if_guard();"));
+            assert!(is_it, "{page}: main does not begin with guard::run_if_guard()");
+        }
+    }
+    assert!(found >= 3, "{found}");
+}
+
+#[test]
 fn every_link_within_the_repository_leads_somewhere() {
     let mut complaints = Vec::new();
     for page in pages() {

@@ -38,6 +38,20 @@ impl Secret {
         Self(Source::Environment(name.into()))
     }
 
+    /// Whether this is the secret. How long it takes tells at most the secret's length. May block on a disk. `what` it is, as an error names
+    /// it: "the token of the API".
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` when the secret cannot be read.
+    pub fn is(&self, presented: &[u8], what: &str) -> Result<bool, Error> {
+        let revealed = self.reveal(what)?;
+        let own = revealed.as_str().as_bytes();
+        let differs =
+            own.iter().zip(presented).fold(0, |differs, (own, shown)| std::hint::black_box(differs | (own ^ shown)));
+        Ok(differs == 0 && own.len() == presented.len())
+    }
+
     /// The text, for handing it on. May block on a disk. `what` it is, as an error names it: "the password of etcd's user".
     pub(crate) fn reveal(&self, what: &str) -> Result<Revealed, Error> {
         let wrong = |why: String| Error::new(ErrorKind::Misconfigured, format!("{what} {why}"));
@@ -125,6 +139,16 @@ mod tests {
             let said = error.chain();
             assert!(said.starts_with("the word ") && !said.contains("hush") && said.contains('('), "{said}");
         }
+    }
+
+    #[test]
+    fn it_is_itself_and_nothing_else() {
+        let is = |shown: &[u8]| Secret::new("hush").is(shown, "the word").expect("it is there");
+        assert!(is(b"hush"));
+        for other in [b"".as_slice(), b"hus", b"hush!", b"Hush", b"hushhush"] {
+            assert!(!is(other));
+        }
+        assert!(Secret::new("").is(b"", "the word").is_err());
     }
 
     #[test]

@@ -1,22 +1,14 @@
-//! The clock that agent and guard share, and a timer on it.
+//! A timer on the clock that agent and guard share.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use odoo_ha_core::time::Moment;
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
-    timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-/// Now, on the clock that the guard's deadlines are of (`CLOCK_BOOTTIME`, `clock_gettime(2)`): it counts suspension.
-pub fn now() -> Moment {
-    let time = clock_gettime(ClockId::Boottime);
-    // The kernel never hands out negative times since boot.
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Moment::from_origin(Duration::new(seconds, nanos))
-}
+pub(super) use crate::common::clock::now;
 
 /// A timer that becomes readable at an absolute moment, suspension counted (`timerfd_create(2)`).
 #[derive(Debug)]

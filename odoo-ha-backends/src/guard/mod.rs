@@ -26,7 +26,7 @@
 //!
 //! - Guard **and** agent killed together leave the database running: only a kernel watchdog helps there. A guard killed alone is
 //!   seen by the agent within milliseconds ([`lost`](odoo_ha_core::roles::Watchdog::lost)). Under systemd, the unit needs
-//!   `KillMode=mixed` or `process`, else stopping the unit kills both.
+//!   `KillMode=process`, else stopping the unit, or (with `mixed`) the end of the agent, kills both.
 //! - The guard inherits every file descriptor of the agent that is not close-on-exec (all of std's and tokio's are).
 //! - Right after a suspension of the machine a backend may run some milliseconds before the guard does.
 //! - A process in an uninterruptible sleep dies when the kernel lets go of it; the guard keeps trying and says so.
@@ -53,9 +53,9 @@ mod spawn;
 mod stop;
 
 pub use self::client::GuardWatchdog;
-pub use self::clock::now;
 pub use self::config::GuardConfig;
 pub use self::protocol::{Firing, GuardState, GuardStatus};
+pub use crate::common::clock::now;
 
 /// The first argument that makes a program the guard.
 pub(crate) const FLAG: &str = "--odoo-ha-guard";

@@ -12,6 +12,8 @@
 //! | `HealthProbe` | [`health_probe()`] | three probes |
 //! | `Notifier` | [`notifier()`] | [`NotifierBench`] |
 //! | `Peers` | [`peers()`] | [`PeersBench`] |
+//! | `ServiceManager` | [`services()`] | [`ServicesBench`] |
+//! | `Watchdog` | [`watchdog()`] | [`WatchdogBench`] |
 //!
 //! A check that the implementation's capabilities exclude is skipped, and the report says so and why. No check waits for a fixed
 //! time in the hope that something has happened by then; what must never happen is looked for during [`QUIET`].
@@ -29,7 +31,9 @@ mod peers;
 mod probe;
 mod replication;
 mod report;
+mod services;
 mod timer;
+mod watchdog;
 
 pub use bench::{HANGS_AFTER, QUIET};
 pub use dcs::{DcsBench, dcs};
@@ -39,4 +43,6 @@ pub use peers::{PeersBench, PeersPair, peers};
 pub use probe::health_probe;
 pub use replication::{Node, ReplicationBench, ReplicationWorld, replication};
 pub use report::{Check, Finding, Outcome, Report};
+pub use services::{ServicesBench, ServicesWorld, services};
 pub use timer::{BoxFuture, Timer};
+pub use watchdog::{WatchdogBench, WatchdogNode, watchdog};

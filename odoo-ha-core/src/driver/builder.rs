@@ -18,6 +18,7 @@ use super::lanes::Lanes;
 use super::node::HaNode;
 use super::perform::Parts;
 use super::probes::Probe;
+use super::watchdog_pair::WatchdogPair;
 
 /// Most probes and most notifiers of one node: each has a thread of its own.
 const MAX_HELPERS: usize = 32;
@@ -42,6 +43,7 @@ pub struct HaNodeBuilder {
     notifiers: Vec<Arc<dyn Notifier>>,
     timing: Timing,
     policy: Policy,
+    policy_in_store: bool,
     tags: Tags,
     bootstrap: Bootstrap,
     founders: BTreeSet<MemberId>,
@@ -101,9 +103,12 @@ impl HaNodeBuilder {
     }
 
     /// What makes the node harmless when the agent is gone. Without one a leader whose agent dies goes on until its host is
-    /// restarted or fenced by other means.
+    /// restarted or fenced by other means. Called again, it adds another: all of them are armed then ([`WatchdogPair`]), in the order of the calls.
     pub fn watchdog(mut self, watchdog: Arc<dyn Watchdog>) -> Self {
-        self.watchdog = Some(watchdog);
+        self.watchdog = Some(match self.watchdog.take() {
+            Some(first) => Arc::new(WatchdogPair::new(first, watchdog)),
+            None => watchdog,
+        });
         self
     }
 
@@ -138,6 +143,13 @@ impl HaNodeBuilder {
     /// What the cluster strives for; by default synchronous replication.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// The cluster's policy is to stand in the store, where [`change_policy`](super::change_policy) changes it for all members at run time: the first leader writes
+    /// its own there. By default it is not written; one that stands there is followed in any case.
+    pub fn policy_in_store(mut self, policy_in_store: bool) -> Self {
+        self.policy_in_store = policy_in_store;
         self
     }
 
@@ -206,6 +218,7 @@ impl HaNodeBuilder {
         let mut config = Config::new(cluster, member, endpoint);
         config.timing = self.timing;
         config.policy = self.policy;
+        config.policy_in_store = self.policy_in_store;
         config.tags = self.tags;
         config.bootstrap = self.bootstrap;
         config.founders = self.founders;

@@ -129,7 +129,8 @@ impl HaHandle {
         self.command(Command::Recover).await
     }
 
-    /// Strives for something else from now on.
+    /// Strives for something else from now on, on this member. Where the cluster's policy stands in the store it has no effect:
+    /// [`change_policy`](super::change_policy) changes that.
     ///
     /// # Errors
     ///

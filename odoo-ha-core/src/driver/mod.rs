@@ -63,6 +63,7 @@
 mod builder;
 mod calls;
 mod clock;
+mod cluster_policy;
 mod control;
 mod events;
 mod guardian;
@@ -75,6 +76,7 @@ mod notifiers;
 mod perform;
 mod probes;
 mod questions;
+mod watchdog_pair;
 mod watches;
 
 #[cfg(test)]
@@ -84,7 +86,9 @@ mod situations;
 
 pub use builder::HaNodeBuilder;
 pub use clock::{Clock, SystemClock, Timer};
+pub use cluster_policy::{change_policy, read_policy};
 pub use events::{EventStream, Streamed};
 pub use handle::{HaHandle, StatusChanges};
 pub use lanes::{Lanes, Turns};
 pub use node::HaNode;
+pub use watchdog_pair::WatchdogPair;

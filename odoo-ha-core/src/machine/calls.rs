@@ -92,6 +92,8 @@ impl Machine {
             self.publish_finished(&result);
         } else if self.asking.as_ref().is_some_and(|(call, _)| *call == id) {
             self.ask_finished(&result);
+        } else if self.policy.waits_for(id) {
+            self.policy_written(&result);
         } else if self.waits_for_member(id) {
             self.member_answered(id, &result);
         } else if self.faces.waits_for(id) {

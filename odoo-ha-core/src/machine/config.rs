@@ -45,6 +45,8 @@ pub struct Config {
     pub timing: Timing,
     /// What is striven for.
     pub policy: Policy,
+    /// The cluster's policy stands in the store: a leader writes what is in force there if nothing is. A policy that stands there is followed in any case.
+    pub policy_in_store: bool,
     /// The operator's words about this member.
     pub tags: Tags,
     /// Whether it may begin the cluster.
@@ -80,6 +82,7 @@ impl Config {
             endpoint,
             timing: Timing::default(),
             policy: Policy::default(),
+            policy_in_store: false,
             tags: Tags::default(),
             bootstrap: Bootstrap::default(),
             founders: BTreeSet::new(),
@@ -98,6 +101,7 @@ impl Config {
     /// [`ErrorKind::Misconfigured`], naming the rule that is broken and the values that break it.
     pub fn check(&self) -> Result<(), Error> {
         self.timing.check()?;
+        self.policy.check()?;
         if let Some(acts_before) = self.watchdog
             && acts_before > self.timing.stop_budget
         {

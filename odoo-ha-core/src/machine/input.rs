@@ -87,7 +87,7 @@ pub enum Command {
     Reinit,
     /// Take what the store shows for true though it is older than what this member remembers.
     Recover,
-    /// Strive for something else.
+    /// Strive for something else, unless the cluster's policy stands in the store.
     SetPolicy(Policy),
     /// Use other times, checked already.
     SetTiming(Timing),

@@ -24,6 +24,7 @@ mod joining;
 mod leading;
 mod members;
 mod orders;
+mod policy;
 mod promotion;
 mod quorum;
 mod reign;
@@ -63,6 +64,7 @@ use crate::records::{LeaderRef, MemberRecord};
 use crate::store::Version;
 use crate::term::{Mark, Term};
 use crate::time::Moment;
+use policy::PolicySource;
 
 /// More changes of state than this in one step are a circle, and a bug.
 const MAX_CHANGES_A_STEP: usize = 24;
@@ -112,6 +114,7 @@ pub struct Machine {
     state: State,
     reign: Option<Reign>,
     faces: Faces,
+    policy: PolicySource,
     upkeep: Upkeep,
 
     /// Whom the local database was last told to follow, and in which term.
@@ -192,6 +195,7 @@ impl Machine {
             state: State::Joining,
             reign: None,
             faces: Faces::new(&config, now),
+            policy: PolicySource::new(config.policy, now),
             upkeep: Upkeep::new(now),
             config,
             following: None,
@@ -242,6 +246,7 @@ impl Machine {
         }
         let before = self.memo_wanted.mark;
         self.absorb(input);
+        self.take_policy();
         for round in 0.. {
             if !self.step() {
                 break;
@@ -331,6 +336,7 @@ impl Machine {
         self.tend_faces();
         self.tend_database();
         self.publish_if_due();
+        self.write_policy_if_due();
     }
 
     /// Changes the state along a row of [`TRANSITIONS`].

@@ -31,7 +31,7 @@ impl Machine {
                 self.recover = true;
                 self.refresh();
             }
-            Command::SetPolicy(policy) => self.config.policy = policy,
+            Command::SetPolicy(policy) => self.set_own_policy(policy),
             Command::SetTiming(timing) => {
                 self.config.timing = timing;
                 if let Some(reign) = &mut self.reign {

@@ -6,8 +6,8 @@ use crate::database::Endpoint;
 use crate::lsn::{Lsn, Position, Timeline};
 use crate::member::{ClusterId, MemberId};
 use crate::records::{
-    ClusterRecord, HistoryRecord, LeaderRecord, LeaderRef, MemberRecord, Record, RequestRecord, SyncRecord, VoteRecord,
-    decode,
+    ClusterRecord, HistoryRecord, LeaderRecord, LeaderRef, MemberRecord, PolicyRecord, Record, RequestRecord,
+    SyncRecord, VoteRecord, decode,
 };
 use crate::store::{Change, Entry, Key, Revision, Snapshot, Version};
 use crate::term::Term;
@@ -28,6 +28,7 @@ pub(super) struct View {
     pub(super) cluster: Option<Seen<ClusterRecord>>,
     pub(super) history: Option<Seen<HistoryRecord>>,
     pub(super) request: Option<Seen<RequestRecord>>,
+    pub(super) policy: Option<Seen<PolicyRecord>>,
     pub(super) votes: BTreeMap<MemberId, Seen<VoteRecord>>,
     pub(super) members: BTreeMap<MemberId, Seen<MemberRecord>>,
     /// Records that cannot be used, and why.
@@ -87,6 +88,7 @@ impl View {
                     Self::take(cluster, key, entry, &mut self.history, |new| last_term(new).0 >= known)
                 }
                 "request" => Self::take(cluster, key, entry, &mut self.request, |_| true),
+                "policy" => Self::take(cluster, key, entry, &mut self.policy, |_| true),
                 _ => None,
             },
             Some(("votes", name)) => Self::take_named(cluster, key, entry, name, &mut self.votes, |vote| &vote.member),

@@ -47,6 +47,7 @@ impl Machine {
         wakes.push(self.upkeep.slots_again_at);
         wakes.extend(self.read_again_at);
         wakes.push(self.publish_again_at);
+        wakes.push(self.policy.write_again_at);
         wakes.push(self.remember_again_at);
         wakes.push(self.stop_again_at);
         if self.observing.is_none() {
@@ -99,6 +100,7 @@ impl Machine {
             term: self.term(),
             leader: self.view.holder().cloned(),
             leads_for: leads_for.filter(|left| !left.is_zero()),
+            leads_until: self.leads_until().filter(|until| *until > self.now),
             address_here: self.faces.address_is_here(),
             paused: leader.as_ref().is_some_and(|leader| leader.paused),
             timeline: leader.as_ref().map_or(Timeline(0), |leader| leader.timeline),
@@ -108,6 +110,8 @@ impl Machine {
             sync_record: self.view.sync.as_ref().map(|seen| seen.record.clone()),
             members: self.view.members.iter().map(|(member, seen)| (member.clone(), seen.record.clone())).collect(),
             request: self.view.request.as_ref().map(|seen| seen.record.clone()),
+            policy: self.config.policy,
+            policy_refused: self.policy.refused.clone(),
             refusal: self.refusal.clone(),
         }
     }

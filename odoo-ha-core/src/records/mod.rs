@@ -6,6 +6,7 @@
 mod cluster;
 mod leader;
 mod member;
+mod policy;
 mod request;
 mod sync;
 mod vote;
@@ -21,6 +22,7 @@ use crate::term::Nonce;
 pub use cluster::{ClusterRecord, HistoryRecord, HistoryRow, MAX_HISTORY_ROWS};
 pub use leader::{LeaderRecord, Origin, PlannedHandOver};
 pub use member::MemberRecord;
+pub use policy::PolicyRecord;
 pub use request::{RequestKind, RequestOutcome, RequestRecord};
 pub use sync::{ElectionRule, SyncRecord};
 pub use vote::{LeaderRef, VoteRecord};

@@ -1,8 +1,9 @@
 //! `odoo-ha-agent`: a complete node from one TOML file.
 //!
 //! Where to go next: `config` the file · `node.rs` what is made of it · `run.rs` signals and the end · `reload.rs` what can be changed while
-//! it runs · `supervisor.rs` what systemd hears.
+//! it runs · `supervisor.rs` what systemd hears · `api` what is answered over HTTP.
 
+mod api;
 mod config;
 mod node;
 mod reload;

@@ -7,11 +7,25 @@ use odoo_ha_core::driver::HaNode;
 use odoo_ha_core::error::Error;
 use odoo_ha_core::roles::ReplicationManager;
 
-use super::config::{AddressSection, AgentConfig};
+use super::config::{AddressSection, AgentConfig, ServiceSection};
 
 /// Puts the node together, and hands out its database beside it. Takes the data directory and the memory of this node for this process.
 pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplication>), Error> {
-    let AgentConfig { cluster, dcs, postgres, address, guard: _, peers, probes, timing, policy } = config;
+    let AgentConfig {
+        cluster,
+        dcs,
+        postgres,
+        address,
+        services,
+        guard: _,
+        watchdog,
+        peers,
+        probes,
+        notify,
+        api: _,
+        timing,
+        policy,
+    } = config;
     let timing = timing.timing();
     let database = Arc::new(postgres.config(cluster.member.clone()).build()?);
     let mut builder = HaNode::builder()
@@ -25,7 +39,8 @@ pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplica
         .dcs(dcs.build(cluster.name.clone())?)
         .database(Arc::clone(&database) as Arc<dyn ReplicationManager>)
         .timing(timing)
-        .policy(policy.policy());
+        .policy(policy.policy())
+        .policy_in_store(true);
     match address {
         Some(AddressSection::Listener(section)) => {
             builder = builder.address(Arc::new(section.config(postgres.endpoint().to_string()).build()?));
@@ -33,14 +48,24 @@ pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplica
         Some(AddressSection::Linux(section)) => builder = builder.address(Arc::new(section.config()?.build()?)),
         None => {}
     }
+    if let Some(services) = ServiceSection::build_all(services)? {
+        builder = builder.services(Arc::new(services));
+    }
     if let Some(guard) = config.effective_guard()?.config(&postgres.data_dir, timing.stop_budget) {
         builder = builder.watchdog(Arc::new(guard.build()?));
+    }
+    // After the guard: of two, the second is the one that is worse to be left alone with.
+    if let Some(watchdog) = watchdog {
+        builder = builder.watchdog(Arc::new(watchdog.config(timing.ttl).build()?));
     }
     if let Some(peers) = peers {
         builder = builder.peers(peers.build()?);
     }
     for (number, probe) in probes.iter().enumerate() {
         builder = builder.probe(probe.build(number)?, probe.settings());
+    }
+    for notify in notify {
+        builder = builder.notifier(notify.build()?);
     }
     Ok((builder.build()?, database))
 }

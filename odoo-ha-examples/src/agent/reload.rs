@@ -9,7 +9,7 @@ use odoo_ha_core::error::Error;
 use super::config::AgentConfig;
 
 /// The keys that are taken over at once; everything else waits for the agent's next start.
-pub(crate) const AT_ONCE: &str = "timing, policy and postgres.parameters";
+pub(crate) const AT_ONCE: &str = "timing, postgres.parameters, and policy while none stands in the store";
 
 /// How long the database may take to read changed parameters.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,9 +39,13 @@ pub(crate) async fn apply(
         ("dcs", now.dcs != new.dcs),
         ("postgres", now.postgres != new.postgres),
         ("address", now.address != new.address),
+        ("services", now.services != new.services),
         ("guard", now.guard != new.guard),
+        ("watchdog", now.watchdog != new.watchdog),
         ("peers", now.peers != new.peers),
         ("probes", now.probes != new.probes),
+        ("api", now.api != new.api),
+        ("notify", now.notify != new.notify),
     ];
     Ok(sections.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect())
 }

@@ -8,7 +8,8 @@ use odoo_ha_core::driver::{HaHandle, HaNode};
 use odoo_ha_core::error::{Error, ErrorKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::config::AgentConfig;
+use super::api;
+use super::config::{AgentConfig, SecretPlace};
 use super::reload;
 use super::supervisor::Supervisor;
 
@@ -26,6 +27,10 @@ pub(crate) async fn run(
     let [mut term, mut interrupt, mut hang_up] =
         [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?];
     let node = node.spawn()?;
+    if let Some(section) = &config.api {
+        let store = || config.dcs.build(config.cluster.name.clone());
+        api::start(section.listen, section.token.as_ref().map(SecretPlace::secret), node.clone(), store)?;
+    }
     let mut supervisor = Supervisor::find();
     let mut changes = node.status_changes();
     supervisor.ready();

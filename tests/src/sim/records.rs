@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use odoo_ha_core::member::{ClusterId, MemberId, SystemId};
 use odoo_ha_core::records::{
-    ClusterRecord, LeaderRecord, Origin, Record, RequestKind, RequestOutcome, RequestRecord, SyncRecord, VoteRecord,
-    decode,
+    ClusterRecord, LeaderRecord, Origin, PolicyRecord, Record, RequestKind, RequestOutcome, RequestRecord, SyncRecord,
+    VoteRecord, decode,
 };
 use odoo_ha_core::store::Key;
 use odoo_ha_core::term::Term;
@@ -26,6 +26,8 @@ pub struct Records {
     pub request: Option<RequestRecord>,
     /// The votes.
     pub votes: BTreeMap<MemberId, VoteRecord>,
+    /// The policy.
+    pub policy: Option<PolicyRecord>,
     request_written: u64,
     revision: u64,
     raw: BTreeMap<Key, Vec<u8>>,
@@ -90,6 +92,7 @@ impl Records {
                 facts.push(Fact::LeaderWritten { before: std::mem::replace(&mut self.leader, read(key, bytes)) })
             }
             "sync" => facts.push(Fact::SyncWritten { before: std::mem::replace(&mut self.sync, read(key, bytes)) }),
+            "policy" => self.policy = read(key, bytes),
             "cluster" => self.system_id = read::<ClusterRecord>(key, bytes).map(|record| record.system_id),
             "request" => {
                 self.request = read(key, bytes);

@@ -27,19 +27,28 @@ fn check(more: &str) -> Output {
 #[test]
 fn check_shows_every_default_and_no_secret() {
     let peers = "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_TEST_WORD\" }\n";
-    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n"));
+    let units =
+        ["nginx", "odoo"].map(|name| format!("[[services]]\nsystemd = {{ unit = \"{name}.service\" }}\n")).concat();
+    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n{units}"));
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "ttl = \"2s\"",
         "renew_interval = \"400ms\"",
         "port = 5432",
+        "timeout = \"1s\"",
+        "systemctl = \"/usr/bin/systemctl\"",
+        "wdctl = \"/usr/bin/wdctl\"",
         "sync_mode = \"synchronous\"",
         "ODOO_HA_TEST_WORD",
     ] {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
     assert!(!shown.contains("hush"), "{shown}");
+    // The guard stops what the agent started, the last one first.
+    let (_, guard) = shown.split_once("stop_services").unwrap();
+    let (odoo, nginx) = (guard.find("odoo.service").unwrap(), guard.find("nginx.service").unwrap());
+    assert!(odoo < nginx && guard.contains("\"stop\""), "{shown}");
     // It is a configuration itself, with the same meaning.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("node.toml");
@@ -83,14 +92,34 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[policy]\nquorum = 0\n", "line 20 ([policy]): invalid value: integer `0`"),
         ("[[probes]]\n", "exactly one of postgres, tcp and http"),
         ("[[probes]]\ntcp = { host = \"a\", port = 1 }\nhttp = { url = \"http://a\" }\n", "exactly one"),
-        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "dcs"),
+        ("[dcs.consul]\nendpoints = [\"http://127.0.0.1:8500\"]\n", "([dcs.etcd]): wanted exactly 1 element"),
         (
             "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
             "ODOO_HA_NO_SUCH_WORD is not set",
         ),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\"\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
-        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 20"),
+        ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 21 ([peers])"),
+        ("[watchdog.linux]\ntimeout = \"4s\"\n", "timeout + acts_before + clock_margin + renew_interval <= ttl"),
+        ("[watchdog.linux]\ndevice = \"/dev/dog\"\n", "set sysfs_dir"),
+        ("[timing]\nttl = \"1s\"\n[watchdog.linux]\n", "<= ttl does not hold: 1s"),
+        ("[[services]]\n", "exactly one of systemd and command"),
+        ("[[services]]\nsystemd = { unit = \"odoo\" }\n", "write it with its suffix"),
+        (
+            "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\nsystemd = { unit = \"odoo.service\" }\n",
+            "two services are named",
+        ),
+        (
+            "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\ncommand = { name = \"x\", start = [\"/x\"], stop = [\"/x\"], status = [\"/x\"] }\n",
+            "say stop_services",
+        ),
+        ("[[notify]]\n", "exactly one of webhook and slack"),
+        ("[[notify]]\nslack = { url = \"hush\" }\n", "say where the secret is"),
+        ("[[notify]]\nslack = { url = { env = \"ODOO_HA_TEST_WORD\" } }\n", "neither http:// nor https://"),
+        ("[[notify]]\nleast = \"fatal\"\n", "fatal"),
+        ("[api]\nlisten = \"everywhere\"\n", "line 20 ([api])"),
+        ("[api]\nlisten = \"127.0.0.1:1\"\ntoken = { file = \"/nowhere/token\" }\n", "/nowhere/token"),
+        ("[watchdog.windows]\n", "windows"),
         ("[postgres.parameters]\nprimary_conninfo = \"host=x\"\n", "setting \"primary_conninfo\" is the agent's own"),
         ("[postgres.parameters]\n\"work mem\" = \"1MB\"\n", "not the name of a setting"),
         ("[guard]\nruntime_dir = \"guard\"\n", "guard"),

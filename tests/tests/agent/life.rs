@@ -18,16 +18,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Several times what anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-struct Place {
+pub(crate) struct Place {
     directory: TempDir,
     address: u16,
     store: SqliteDcs,
 }
 
 /// A running agent. Dropped, it leaves, and its database with it.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
     file: PathBuf,
     text: String,
@@ -36,7 +36,7 @@ struct Agent {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Short, as Unix sockets lie in it, and open to PostgreSQL's user.
         let directory = tempfile::Builder::new().prefix("odoo-ha-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -44,7 +44,12 @@ impl Place {
         Self { address: free_port(IpAddr::V4(Ipv4Addr::LOCALHOST)), store: SqliteDcs::new(store).unwrap(), directory }
     }
 
-    fn start(&self, name: &str) -> Agent {
+    pub(crate) fn start(&self, name: &str) -> Agent {
+        self.start_with(name, "")
+    }
+
+    /// With these sections, too.
+    pub(crate) fn start_with(&self, name: &str, more: &str) -> Agent {
         let path = |what: &str| self.directory.path().join(format!("{name}.{what}"));
         let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (shared, data, state) = (self.directory.path().display(), path("data"), path("state"));
@@ -52,7 +57,7 @@ impl Place {
             "[cluster]\nname = \"shop\"\nmember = \"{name}\"\nfounders = [\"a\", \"b\"]\nstate_dir = \"{}\"\n\
              [dcs.sqlite]\nfile = \"{shared}/store\"\n\
              [postgres]\ndata_dir = \"{}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
-             [address.listener]\nlisten = \"127.0.0.1:{}\"\nfence_file = \"{shared}/fence\"\n",
+             [address.listener]\nlisten = \"127.0.0.1:{}\"\nfence_file = \"{shared}/fence\"\n{more}",
             state.display(),
             data.display(),
             self.address,
@@ -65,6 +70,7 @@ impl Place {
             .arg("--config")
             .arg(&file)
             .env("NOTIFY_SOCKET", &socket)
+            .env("ODOO_HA_TEST_WORD", "hush, hush, hush")
             .stdin(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -78,7 +84,7 @@ impl Place {
     }
 
     /// Waits until somebody else than this one serves.
-    async fn served_by_another_than(&self, name: Option<&str>) -> String {
+    pub(crate) async fn served_by_another_than(&self, name: Option<&str>) -> String {
         let what = format!("another than {name:?} serves");
         eventually(&what, PATIENCE, async || {
             let record = self.leader().await.filter(|record| record.serving)?;
@@ -89,15 +95,15 @@ impl Place {
 }
 
 impl Agent {
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    async fn says(&self, what: &str) {
+    pub(crate) async fn says(&self, what: &str) {
         eventually(what, PATIENCE, async || self.said().contains(what).then_some(())).await;
     }
 
@@ -116,7 +122,7 @@ impl Agent {
         .await;
     }
 
-    async fn ended(&mut self) -> Option<i32> {
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
         eventually("it ends", PATIENCE, async || self.child.try_wait().unwrap()).await.code()
     }
 }

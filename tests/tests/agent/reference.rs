@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use odoo_ha_core::event::Severity;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
-    AddressSection, AgentConfig, Beginning, ClusterSection, ConsulSection, DcsSection, EtcdSection, GuardSection,
-    HttpProbeSection, LinuxSection, ListenerSection, PeersSection, PolicySection, PostgresProbeSection,
-    PostgresSection, ProbeSection, SecretPlace, SqliteSection, TcpProbeSection, TimingSection,
+    AddressSection, AgentConfig, ApiSection, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection,
+    EtcdSection, GuardSection, HttpProbeSection, LinuxSection, LinuxWatchdogSection, ListenerSection, NotifySection,
+    PeersSection, PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection,
+    SlackSection, SqliteSection, SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
 };
 use serde_json::Value;
 
@@ -90,6 +92,16 @@ fn everything() -> Vec<AgentConfig> {
             parameters: Default::default(),
         },
         address: Some(address),
+        services: vec![ServiceSection {
+            systemd: Some(SystemdSection { unit: String::new(), systemctl: "/a/file".into() }),
+            command: Some(CommandSection {
+                name: String::new(),
+                start: Vec::new(),
+                stop: Vec::new(),
+                status: Vec::new(),
+                kill: Some(Vec::new()),
+            }),
+        }],
         guard: GuardSection {
             enabled: true,
             runtime_dir: path(),
@@ -97,6 +109,13 @@ fn everything() -> Vec<AgentConfig> {
             drop_address: Some(Vec::new()),
             stop_services: Some(Vec::new()),
         },
+        watchdog: Some(WatchdogSection::Linux(LinuxWatchdogSection {
+            device: "/a/file".into(),
+            sysfs_dir: path(),
+            timeout: time(),
+            wdctl: "/a/file".into(),
+            acts_before: Duration::ZERO,
+        })),
         peers: Some(PeersSection {
             listen: ([127, 0, 0, 1], 1).into(),
             url: text(),
@@ -119,6 +138,12 @@ fn everything() -> Vec<AgentConfig> {
             fall: 1,
             weight: 1,
         }],
+        notify: vec![NotifySection {
+            webhook: Some(WebhookSection { url: SecretPlace::Env("WORD".into()), secret: place(), ca_file: path() }),
+            slack: Some(SlackSection { url: SecretPlace::Env("WORD".into()), ca_file: path() }),
+            least: Severity::Info,
+        }],
+        api: Some(ApiSection { listen: ([127, 0, 0, 1], 1).into(), token: place() }),
         timing: TimingSection {
             ttl: Duration::ZERO,
             renew_interval: time(),
@@ -146,11 +171,11 @@ fn keys_of(config: &AgentConfig) -> BTreeSet<String> {
         let value = if let Value::Array(mut list) = value { list.remove(0) } else { value };
         let Value::Object(entries) = value else { panic!("{section} is a table") };
         for (key, value) in entries {
-            let is_kind = matches!(section.as_str(), "dcs" | "address" | "probes");
+            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "services" | "notify" | "probes");
             match value {
                 Value::Object(inner) if is_kind => {
                     keys.extend(inner.keys().map(|inner| format!("{section}.{key}.{inner}")));
-                    if section == "probes" {
+                    if matches!(section.as_str(), "services" | "notify" | "probes") {
                         keys.insert(format!("{section}.{key}"));
                     }
                 }

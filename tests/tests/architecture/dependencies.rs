@@ -9,10 +9,12 @@ const BACKENDS: &str = "odoo-ha-backends";
 /// Each feature of the backends crate with the client libraries that it may link. A new feature gets its row here:
 /// a client that a row does not name must not come with it.
 const CLIENTS: &[(&str, &[&str])] = &[
+    ("command", &[]),
     ("consul", &["reqwest"]),
     ("etcd", &["etcd-client", "hickory-resolver"]),
     ("guard", &[]),
     ("linux-address", &["netlink-packet-core", "netlink-packet-route", "netlink-sys", "nix"]),
+    ("linux-watchdog", &[]),
     ("listener", &[]),
     ("log", &[]),
     ("memory", &[]),
@@ -21,7 +23,10 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("probe-http", &["reqwest"]),
     ("probe-postgres", &["tokio-postgres", "postgres-protocol"]),
     ("probe-tcp", &[]),
+    ("slack", &["reqwest"]),
     ("sqlite", &["rusqlite"]),
+    ("systemd", &[]),
+    ("webhook", &["reqwest"]),
 ];
 
 /// Optional dependencies that are nobody's client, or stand under several of them: any feature may have them.

@@ -4,8 +4,13 @@ use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use odoo_ha_backends::Secret;
+use odoo_ha_backends::slack::SlackConfig;
+use odoo_ha_backends::webhook::WebhookConfig;
 use odoo_ha_core::machine::StateName;
 use odoo_ha_core::policy::ProbeSettings;
+
+use odoo_ha_tests::receiver::{Manner, Receiver};
 
 use super::node::{Member, eventually, renewals_go_on, until};
 use super::world::{Gate, Helper, Store};
@@ -60,6 +65,23 @@ fn a_blocked_address_notifier_probe_and_filestore_delay_no_renewal() {
     renewals_go_on(&handle, &store, MANY);
     // A probe that does not answer is unhealthy, even if its thread is blocked.
     until(&handle, "the penalty is published", |status| status.members.values().any(|member| member.penalty > 0));
+    handle.kill();
+}
+
+#[test]
+fn a_webhook_that_nobody_answers_delays_no_renewal_and_no_leadership() {
+    let store = Store::new();
+    let member = Member::new("a", &store);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let receiver = runtime.block_on(Receiver::start(Manner::SaysNothing));
+    let url = || Secret::new(receiver.url());
+    let builder = member
+        .builder()
+        .notifier(Arc::new(WebhookConfig::new(url()).build().unwrap()))
+        .notifier(Arc::new(SlackConfig::new(url()).build().unwrap()));
+    let handle = member.spawn_leader(builder);
+    eventually("both wait for an answer", || receiver.posted().len() >= 2);
+    renewals_go_on(&handle, &store, MANY);
     handle.kill();
 }
 

@@ -5,6 +5,7 @@
 mod bad_config;
 mod blocked;
 mod clocks;
+mod cluster_policy;
 mod full_disk;
 mod lifecycle;
 mod log;

@@ -31,6 +31,7 @@ mod host_gone;
 mod idle_leader_is_heard;
 mod leader_cut_from_store;
 mod paused_cluster;
+mod policy_in_the_store;
 mod random_faults;
 mod read_overtaken_by_an_own_write;
 mod record_deleted;

@@ -3,14 +3,18 @@
 //! What is a fact of this node and what all nodes must say alike stands together; `docs/reference/configuration.md` has every key.
 
 mod address;
+mod api;
 mod cluster;
 mod dcs;
 mod guard;
+mod notify;
 mod peers;
 mod postgres;
 mod probe;
 mod secret;
+mod services;
 mod times;
+mod watchdog;
 
 use std::path::Path;
 
@@ -18,14 +22,18 @@ use odoo_ha_core::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 pub use address::{AddressSection, LinuxSection, ListenerSection};
+pub use api::ApiSection;
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
 pub use guard::GuardSection;
+pub use notify::{NotifySection, SlackSection, WebhookSection};
 pub use peers::PeersSection;
 pub use postgres::PostgresSection;
 pub use probe::{HttpProbeSection, PostgresProbeSection, ProbeSection, TcpProbeSection};
 pub use secret::SecretPlace;
+pub use services::{CommandSection, ServiceSection, SystemdSection};
 pub use times::{PolicySection, TimingSection};
+pub use watchdog::{LinuxWatchdogSection, WatchdogSection};
 
 /// Longest file, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -42,14 +50,24 @@ pub struct AgentConfig {
     pub postgres: PostgresSection,
     /// The address that users type.
     pub address: Option<AddressSection>,
+    /// What serves users on the leader, in the order of its start.
+    #[serde(default)]
+    pub services: Vec<ServiceSection>,
     /// What stops the database when the agent cannot.
     #[serde(default)]
     pub guard: GuardSection,
+    /// What resets this machine when neither agent nor guard can stop the database.
+    pub watchdog: Option<WatchdogSection>,
     /// The way to the other nodes when the store is away.
     pub peers: Option<PeersSection>,
     /// What shows that this node serves.
     #[serde(default)]
     pub probes: Vec<ProbeSection>,
+    /// Who is told what happens.
+    #[serde(default)]
+    pub notify: Vec<NotifySection>,
+    /// The HTTP interface.
+    pub api: Option<ApiSection>,
     /// The times of the cluster.
     #[serde(default)]
     pub timing: TimingSection,
@@ -101,8 +119,20 @@ impl AgentConfig {
             Some(AddressSection::Linux(section)) => section.config()?.check()?,
             None => {}
         }
+        ServiceSection::build_all(&self.services)?;
         if let Some(guard) = self.effective_guard()?.config(&self.postgres.data_dir, timing.stop_budget) {
             guard.check()?;
+        }
+        if let Some(watchdog) = &self.watchdog {
+            let config = watchdog.config(timing.ttl);
+            config.check()?;
+            if config.timeout + config.acts_before + timing.clock_margin + timing.renew_interval > timing.ttl {
+                let why = format!(
+                    "timeout + acts_before + clock_margin + renew_interval <= ttl does not hold: {:?} + {:?} + {:?} + {:?} > {:?}",
+                    config.timeout, config.acts_before, timing.clock_margin, timing.renew_interval, timing.ttl
+                );
+                return Err(wrong("watchdog.linux", &why));
+            }
         }
         if let Some(peers) = &self.peers {
             peers.build()?;
@@ -110,17 +140,31 @@ impl AgentConfig {
         for (number, probe) in self.probes.iter().enumerate() {
             probe.build(number)?;
         }
+        for notify in &self.notify {
+            notify.build()?;
+        }
+        if let Some(api) = &self.api {
+            api.check()?;
+        }
         Ok(())
     }
 
-    /// The guard, which drops an address of this host by itself unless it is told how.
+    /// The guard, which drops an address of this host and stops the services by itself unless it is told how.
     pub(crate) fn effective_guard(&self) -> Result<GuardSection, Error> {
         let mut guard = self.guard.clone();
+        if !guard.enabled {
+            return Ok(guard);
+        }
         if let Some(AddressSection::Linux(section)) = &self.address
-            && guard.enabled
             && guard.drop_address.is_none()
         {
             guard.drop_address = Some(section.config()?.drop_command()?);
+        }
+        if guard.stop_services.is_none() && !self.services.is_empty() {
+            let stop = ServiceSection::stop_all(&self.services).ok_or_else(|| {
+                wrong("guard", "services of several kinds are not stopped by one command: say stop_services, a script that stops all of them")
+            })?;
+            guard.stop_services = Some(stop);
         }
         Ok(guard)
     }
@@ -131,7 +175,9 @@ impl AgentConfig {
     ///
     /// `Misconfigured` when a value has no form in TOML, or a default cannot be told.
     pub fn effective(&self) -> Result<String, Error> {
-        let full = Self { timing: self.timing.effective(), guard: self.effective_guard()?, ..self.clone() };
+        let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.effective(self.timing.ttl));
+        let guard = self.effective_guard()?;
+        let full = Self { timing: self.timing.effective(), watchdog, guard, ..self.clone() };
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
     }

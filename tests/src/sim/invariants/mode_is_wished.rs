@@ -24,7 +24,9 @@ impl Invariant for ModeIsWished {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if world.nodes.values().any(|node| node.config.policy.sync_mode == SyncMode::Asynchronous) {
+        let of_all =
+            world.records.policy.as_ref().is_some_and(|record| record.policy.sync_mode == SyncMode::Asynchronous);
+        if of_all || world.nodes.values().any(|node| node.config.policy.sync_mode == SyncMode::Asynchronous) {
             self.wished = Some(world.now);
         }
         let weakened = world.facts.iter().any(|fact| {

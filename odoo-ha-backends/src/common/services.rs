@@ -1,0 +1,197 @@
+//! Services in an order, of whatever kinds.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use odoo_ha_core::error::{Error, ErrorKind};
+use odoo_ha_core::roles::{ServiceManager, ServiceState};
+use odoo_ha_core::term::Term;
+use tokio::time::Instant;
+
+/// Most services of one node.
+const MOST_SERVICES: usize = 32;
+
+/// Between two looks at a service that is to stop.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What one service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Activity {
+    /// It runs.
+    Running,
+    /// It is starting or stopping: it may run.
+    Changing,
+    /// It does not run.
+    Stopped,
+}
+
+/// One service. All of its calls end by their timeout; dropping one leaves it unknown whether it was done.
+#[async_trait]
+pub trait Service: Send + Sync + Debug {
+    /// Its name, for errors.
+    fn name(&self) -> &str;
+
+    /// Starts it and returns when it has started. Starting what runs is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, `Denied`, `Unknown`: it may run then.
+    async fn start(&self, timeout: Duration) -> Result<(), Error>;
+
+    /// Stops it in good order. Stopping what does not run is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    async fn stop(&self, timeout: Duration) -> Result<(), Error>;
+
+    /// Ends it at once, where there is a way.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when there is none; else as [`start`](Self::start).
+    async fn kill(&self, timeout: Duration) -> Result<(), Error>;
+
+    /// What it is doing.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` when there is no such service; `Unavailable` when it cannot be told.
+    async fn activity(&self, timeout: Duration) -> Result<Activity, Error>;
+}
+
+/// A [`ServiceManager`] of several services, which may be of several kinds.
+///
+/// They are started in their order, each when the one before it has started, and stopped in the reverse order. Each is given its share of the
+/// time that is left to stop in good order, and what has not stopped after half of it is killed; one that cannot be stopped keeps no other
+/// from being stopped. The highest term that they were started for is remembered for the life of this value, and an older one refused.
+#[derive(Debug)]
+pub struct Services {
+    services: Vec<Arc<dyn Service>>,
+    highest: Mutex<Term>,
+}
+
+impl Services {
+    /// These, in this order.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` when there is none, or too many, or two have one name.
+    pub fn new(services: Vec<Arc<dyn Service>>) -> Result<Self, Error> {
+        let wrong = |what: String| Error::new(ErrorKind::Misconfigured, what);
+        if services.is_empty() || services.len() > MOST_SERVICES {
+            return Err(wrong(format!("there are {} services", services.len()))
+                .hint(format!("name 1 to {MOST_SERVICES}, or do without a service manager")));
+        }
+        for (place, service) in services.iter().enumerate() {
+            if services.iter().take(place).any(|other| other.name() == service.name()) {
+                return Err(
+                    wrong(format!("two services are named {:?}", service.name())).hint("give each its own name")
+                );
+            }
+        }
+        Ok(Self { services, highest: Mutex::default() })
+    }
+
+    fn admit(&self, term: Term) -> Result<(), Error> {
+        let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
+        if term < *highest {
+            let what = format!("the services were started for term {highest}, which is newer than {term}");
+            return Err(Error::new(ErrorKind::Fenced, what));
+        }
+        *highest = term;
+        Ok(())
+    }
+
+    async fn start_all(&self, deadline: Instant) -> Result<(), Error> {
+        for service in &self.services {
+            service.start(left(deadline)).await?;
+            let activity = service.activity(left(deadline)).await?;
+            if activity != Activity::Running {
+                let what = format!("service {}: it was started, but does not run", service.name());
+                return Err(Error::new(ErrorKind::Unknown, what).hint("see its own log"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop_all(&self, deadline: Instant) -> Result<(), Error> {
+        let mut failed: Option<Error> = None;
+        for (place, service) in self.services.iter().enumerate().rev() {
+            let share = left(deadline) / u32::try_from(place + 1).unwrap_or(u32::MAX);
+            if let Err(error) = stop_one(service.as_ref(), Instant::now() + share).await {
+                // The first one to fail is the one that is told; the others are stopped all the same.
+                failed.get_or_insert(error);
+            }
+        }
+        match failed {
+            None => Ok(()),
+            Some(error) => Err(Error::new(ErrorKind::Unknown, "not all services have stopped").caused_by(error)),
+        }
+    }
+}
+
+/// Stops one and sees that it has stopped; kills it when that takes more than half of the time.
+async fn stop_one(service: &dyn Service, deadline: Instant) -> Result<(), Error> {
+    let in_good_order = service.stop(left(deadline) / 2).await;
+    if in_good_order.is_ok() && service.activity(left(deadline)).await? == Activity::Stopped {
+        return Ok(());
+    }
+    let killed = service.kill(left(deadline)).await;
+    loop {
+        if service.activity(left(deadline)).await? == Activity::Stopped {
+            return Ok(());
+        }
+        if Instant::now() + LOOK_AGAIN >= deadline {
+            let what = format!("service {} still runs", service.name());
+            let cause = killed.and(in_good_order).err();
+            let error = Error::new(ErrorKind::Unknown, what);
+            return Err(match cause {
+                Some(cause) => error.caused_by(cause),
+                None => error,
+            });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+#[async_trait]
+impl ServiceManager for Services {
+    async fn start(&self, term: Term, timeout: Duration) -> Result<(), Error> {
+        self.admit(term)?;
+        self.start_all(Instant::now() + timeout).await
+    }
+
+    async fn stop(&self, timeout: Duration) -> Result<(), Error> {
+        self.stop_all(Instant::now() + timeout).await
+    }
+
+    async fn restart(&self, term: Term, timeout: Duration) -> Result<(), Error> {
+        self.admit(term)?;
+        let deadline = Instant::now() + timeout;
+        // The start needs its part of the time, too.
+        self.stop_all(Instant::now() + timeout / 2).await?;
+        self.start_all(deadline).await
+    }
+
+    async fn status(&self, timeout: Duration) -> Result<ServiceState, Error> {
+        let deadline = Instant::now() + timeout;
+        let mut seen = Vec::new();
+        for service in &self.services {
+            seen.push(service.activity(left(deadline)).await?);
+        }
+        Ok(if seen.iter().all(|activity| *activity == Activity::Running) {
+            ServiceState::Running
+        } else if seen.iter().all(|activity| *activity == Activity::Stopped) {
+            ServiceState::Stopped
+        } else {
+            ServiceState::Partial
+        })
+    }
+}
