@@ -96,8 +96,8 @@ impl AgentConfig {
             // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
             let start = error.span().map_or(0, |span| span.start);
             let line = (text[..start].matches('\n').count() + 1).min(text.lines().count());
-            let section = text.lines().take(line).filter(|line| line.starts_with('[')).last().unwrap_or("no section");
-            wrong(&format!("is not a node's configuration: line {line} ({section}): {}", error.message()))
+            let section = section_of(text.lines().take(line));
+            wrong(&format!("is not a node's configuration: line {line}{section}: {}", error.message()))
                 .hint("docs/reference/configuration.md has every key")
         })?;
         config.check()?;
@@ -181,6 +181,14 @@ impl AgentConfig {
         toml::to_string(&full)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, "the configuration is no TOML").caused_by(error))
     }
+}
+
+/// The last heading of these lines, for an error; nothing that is no plain heading.
+fn section_of<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.');
+    let heading = lines.filter(|line| line.starts_with('[')).last();
+    let name = heading.map(|line| line.trim().trim_start_matches('[').trim_end_matches(']'));
+    name.filter(|name| is_plain(name)).map(|name| format!(" in [{name}]")).unwrap_or_default()
 }
 
 fn wrong(section: &str, why: &str) -> Error {
