@@ -82,8 +82,12 @@ fn every_program_of_the_examples_can_be_its_guard() {
     for directory in ["odoo-ha-examples/src/bin", "odoo-ha-examples/examples"] {
         let entries = fs::read_dir(root().join(directory)).unwrap_or_else(|error| panic!("{directory}: {error}"));
         for entry in entries.flatten() {
-            found += 1;
             let page = format!("{directory}/{}", entry.file_name().to_string_lossy());
+            // It asks and wishes, and runs no node.
+            if page.ends_with("/odoo-hactl.rs") {
+                continue;
+            }
+            found += 1;
             let text = read(&page);
             let main = text.split_once("fn main()").and_then(|(_, rest)| rest.split_once("{\n"));
             let first = main.and_then(|(_, body)| body.lines().find(|line| !line.trim_start().starts_with("//")));
