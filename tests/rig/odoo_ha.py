@@ -230,7 +230,7 @@ class OdooHa(System):
         if HACTL:
             argv = self.lab.argv(frm, [HACTL, "--config", self.home(frm) / "node.toml", "switchover", "--to", to])
             p = subprocess.run(argv, capture_output=True, text=True, timeout=2 * SWITCHOVER_S)
-            return f"exit code {p.returncode}: {p.stdout}{p.stderr}"
+            return f"exit code {p.returncode}: {p.stdout}{p.stderr}".strip()
         before = self._records(frm).get("request")
         key, wish = b64(PREFIX + "request"), f"rig-{time.time_ns()}"
         record = {"header": {"format": 1, "cluster": CLUSTER, "nonce": {"incarnation": time.time_ns(), "number": 1}}, "id": wish,

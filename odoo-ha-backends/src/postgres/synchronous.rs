@@ -55,9 +55,9 @@ impl PostgresReplication {
         let wanted = self.wanted().await?.waiting_for(&order.standbys);
         self.proven(|proof| proof.begin(postmaster.pid(), &before, &wanted.synchronous));
         let session = self.apply(&postmaster, &wanted).await?;
+        let now = standby_names::names(&wanted.synchronous);
+        let dropped = standby_names::names(&before.text).into_iter().filter(|name| !now.contains(name)).collect();
         if !order.barrier || order.standbys == SynchronousStandbys::Nobody {
-            let now = standby_names::names(&wanted.synchronous);
-            let dropped = standby_names::names(&before.text).into_iter().filter(|name| !now.contains(name)).collect();
             self.end_silent_senders(session, &dropped);
             return Ok(());
         }
@@ -70,7 +70,9 @@ impl PostgresReplication {
         self.phase("waiting for every WAL sender to take the new value");
         self.taken_by_senders(&session, &before).await?;
         self.phase("waiting for the named standbys to flush what could have been acknowledged");
-        flushed_by(&session, &order.standbys).await
+        flushed_by(&session, &order.standbys).await?;
+        self.end_silent_senders(session, &dropped);
+        Ok(())
     }
 
     fn proven<T>(&self, look: impl FnOnce(&mut Proof) -> T) -> T {
