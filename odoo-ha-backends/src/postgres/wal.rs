@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_file_of_zeros_is_unwritten() {
         let file = std::env::temp_dir().join(format!("odoo-ha-wal-{}", std::process::id()));
-        let found: Vec<bool> = [vec![0; 100], vec![0, 1].repeat(50), vec![0; 10]]
+        let found: Vec<bool> = [vec![0; 100], [0, 1].repeat(50), vec![0; 10]]
             .iter()
             .map(|content| std::fs::write(&file, content).is_ok() && is_unwritten(&file))
             .collect();
