@@ -256,8 +256,7 @@ impl Node {
 async fn supervise(agent: Arc<StoreProcess>, restarts: Arc<AtomicUsize>) {
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        // One that was killed by the test has no number.
-        if agent.pid() != 0 && !agent.is_running() {
+        if agent.has_ended_unasked() {
             agent.restart();
             restarts.fetch_add(1, Ordering::Relaxed);
         }

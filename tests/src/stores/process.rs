@@ -48,6 +48,11 @@ impl StoreProcess {
         self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Whether it was started, was not killed by [`kill`](Self::kill), and has ended all the same.
+    pub fn has_ended_unasked(&self) -> bool {
+        self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+
     /// Ends it at once (SIGKILL), frozen or not, and waits for its end.
     pub fn kill(&self) {
         if let Some(mut child) = self.child().take() {
