@@ -325,7 +325,7 @@ impl Machine {
         };
         // What is missing now had been written by the look before: so long it has been waited for already. Not longer than a look usually is
         // ago: the agent, or the machine, may have stood still meanwhile.
-        let since = previous.1.max(self.now.before(interval));
+        let (now, since) = (self.now, previous.1.max(self.now.before(interval)));
         let Some(reign) = &mut self.reign else { return };
         let mut watched: BTreeSet<MemberId> = sync.names.keys().chain(database.standbys.keys()).cloned().collect();
         if let SyncStep::Tightening { then } | SyncStep::Recording { draft: then } = &reign.sync_step {
@@ -334,11 +334,12 @@ impl Machine {
         reign.silent.retain(|name, _| watched.contains(name));
         for name in watched {
             let owed = reign.silent.get(&name).map_or(previous.0, |silence| silence.owed);
-            let answers =
-                database.standbys.get(&name).is_some_and(|standby| standby.streaming && standby.flushed >= owed);
-            if answers {
+            let standby = database.standbys.get(&name).filter(|standby| standby.streaming);
+            if standby.is_some_and(|standby| standby.flushed >= owed) {
                 reign.silent.remove(&name);
             } else {
+                // One that has just gone away by itself, to vote perhaps, may have answered until now.
+                let since = if standby.is_some() { since } else { now };
                 reign.silent.entry(name).or_insert(Silence { since, owed });
             }
         }
