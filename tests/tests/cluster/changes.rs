@@ -50,6 +50,8 @@ fn ttl_changes_and_the_leader_dies() {
             lab.led_anew(before).await;
             lab.writes().await;
             lab.nodes[before.leader].agent().restart();
+            // An agent that has just been started does not know SIGHUP yet, and would end by it.
+            lab.whole().await;
         }
     });
 }
