@@ -1,11 +1,13 @@
 //! `odoo-ha-agent`: a complete node from one TOML file.
 //!
 //! Where to go next: `config` the file · `node.rs` what is made of it · `run.rs` signals and the end · `reload.rs` what can be changed while
-//! it runs · `supervisor.rs` what systemd hears · `api` what is answered over HTTP.
+//! it runs · `supervisor.rs` what systemd hears · `api` what is answered over HTTP ·
+//! `policy_keys.rs` how a policy is changed key by key.
 
 mod api;
 mod config;
 mod node;
+pub(crate) mod policy_keys;
 mod reload;
 mod run;
 mod supervisor;

@@ -3,8 +3,9 @@
 //! It reads the same file as the node's agent, for the cluster's name and its store, and talks to the store alone: it works on any machine
 //! that reaches it, whichever agents run. What is wished is carried out, or refused with a reason, by the leader's agent.
 //!
-//! Where to go next: `wish.rs` how a wish is told and answered · `status.rs` what is shown.
+//! Where to go next: `wish.rs` how a wish is told and answered · `policy.rs` what the cluster strives for · `status.rs` what is shown.
 
+mod policy;
 mod status;
 mod wish;
 
@@ -47,6 +48,12 @@ enum Order {
         #[arg(long, value_name = "MEMBER")]
         to: Option<String>,
     },
+    /// Show the policy of the whole cluster, or change some of its keys
+    Policy {
+        /// What is to change, `sync_mode=strict`, `quorum=1` (`quorum=null`: all of them)
+        #[arg(value_name = "KEY=VALUE")]
+        changes: Vec<String>,
+    },
     /// Suspend automatic failover in the whole cluster
     Pause,
     /// End a pause
@@ -80,6 +87,10 @@ fn run(cli: &Cli) -> Result<String, Error> {
     let store = config.dcs.build(cluster.clone())?;
     let (kind, limit) = match &cli.order {
         Order::Status => return runtime.block_on(status::show(store.as_ref(), &cluster)),
+        Order::Policy { changes } => {
+            let own = config.policy.policy();
+            return runtime.block_on(policy::policy(store.as_ref(), &cluster, changes, own));
+        }
         Order::Switchover { to } => {
             let target = to.as_deref().map(MemberId::new).transpose()?;
             let limit = timing.switchover_timeout + timing.promote_timeout + timing.ttl * 2;

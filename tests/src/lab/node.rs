@@ -210,11 +210,6 @@ impl Node {
         }
     }
 
-    /// Writes another `[policy]` and has the agent read it (SIGHUP).
-    pub fn set_policy(&self, policy: &str) {
-        self.change(|settings| policy.clone_into(&mut settings.policy));
-    }
-
     /// Writes another `[timing]` and has the agent read it (SIGHUP).
     pub fn set_timing(&self, timing: &str) {
         self.change(|settings| timing.clone_into(&mut settings.timing));

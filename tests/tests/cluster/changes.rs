@@ -2,9 +2,10 @@
 
 use odoo_ha_tests::lab::{Lab, Plan, situation};
 
-/// All nodes are told the same.
+/// Told on one node, for all.
 async fn policy(lab: &Lab, mode: &str, synchronous: bool) {
-    lab.nodes.iter().for_each(|node| node.set_policy(&format!("sync_mode = \"{mode}\"")));
+    let told = lab.nodes[0].hactl(&["policy", &format!("sync_mode={mode}")]).unwrap();
+    assert!(told.contains(&format!("sync_mode={mode}\n")), "{told}");
     lab.expect_synchronous(synchronous);
     lab.whole().await;
 }
@@ -23,6 +24,11 @@ fn modes_change_and_nobody_else_leads() {
             policy(lab, mode, synchronous).await;
         }
         assert!(!lab.sync_record().await.unwrap().strict);
+        let refused = lab.nodes[0].hactl(&["policy", "sync_mode=sometimes"]).unwrap_err();
+        assert!(refused.contains("sometimes"), "{refused}");
+        let unknown = lab.nodes[0].hactl(&["policy", "mode=strict"]).unwrap_err();
+        assert!(unknown.contains("no such key"), "{unknown}");
+        assert!(lab.nodes[0].hactl(&["policy"]).unwrap().contains("sync_mode=synchronous\n"));
         assert_eq!(lab.whole().await, before);
     });
 }

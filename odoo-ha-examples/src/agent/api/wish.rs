@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::routes::Reply;
+use crate::agent::policy_keys::changed;
 
 /// How long each call of the store may take.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -97,24 +98,6 @@ async fn change(node: &HaHandle, store: &dyn Dcs, changes: &Map<String, Value>) 
         changed(present.unwrap_or(status.policy), changes).map_err(|why| Error::new(ErrorKind::Misconfigured, why))
     };
     change_policy(store, &status.cluster, &by, change, STORE_PATIENCE).await.map(|_| ())
-}
-
-/// The policy with these keys changed; a sentence when one of them is none, or its value.
-fn changed(policy: Policy, changes: &Map<String, Value>) -> Result<Policy, String> {
-    let Ok(Value::Object(mut keys)) = serde_json::to_value(policy) else {
-        return Err("the policy is no object".into());
-    };
-    for (key, value) in changes {
-        let known: Vec<_> = keys.keys().cloned().collect();
-        match keys.get_mut(key) {
-            Some(place) => *place = value.clone(),
-            None => return Err(format!("the policy has no such key; it has {}", known.join(", "))),
-        }
-    }
-    let policy: Policy =
-        serde_json::from_value(Value::Object(keys)).map_err(|error| format!("the policy cannot be so: {error}"))?;
-    policy.check().map_err(|error| error.to_string())?;
-    Ok(policy)
 }
 
 fn status_of(error: &Error) -> u16 {
