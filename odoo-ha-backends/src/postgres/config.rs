@@ -56,6 +56,8 @@ pub struct PostgresConfig {
     parameters: BTreeMap<String, String>,
     /// `parameters`, once built; they may be changed from then on.
     pub(super) live: Parameters,
+    /// A crashed database flushes its files by file system.
+    pub(super) flushes_by_file_system: bool,
     pub(super) wal_keep_mb: u32,
     pub(super) bootstrap_command: Option<ExternalCommand>,
     pub(super) clone_command: Option<ExternalCommand>,
@@ -90,6 +92,7 @@ impl PostgresConfig {
             networks: vec!["127.0.0.1/32".into(), "::1/128".into()],
             parameters: BTreeMap::new(),
             live: Parameters::default(),
+            flushes_by_file_system: false,
             wal_keep_mb: 1024,
             bootstrap_command: None,
             clone_command: None,
@@ -224,10 +227,7 @@ impl PostgresConfig {
         let owner = Owner::find(self.run_as.as_deref())?;
         owner.check_can_reach(&self.data_dir)?;
         let programs = Programs::find(self.bin_dir.as_deref(), &self.data_dir, owner)?;
-        if programs.major() >= 14 && durable::by_file_system() {
-            // After a crash PostgreSQL flushes all files before it replays; one by one that takes longer than all the rest.
-            self.parameters.entry("recovery_init_sync_method".into()).or_insert_with(|| "syncfs".into());
-        }
+        self.flushes_by_file_system = programs.major() >= 14 && durable::by_file_system();
         let beside = Beside::make(&self.data_dir, owner)?;
         let lock = beside.lock()?;
         let socket_dir = self.socket_dir.clone().unwrap_or_else(|| beside.dir().to_path_buf());

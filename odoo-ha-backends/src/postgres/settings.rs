@@ -76,6 +76,9 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("wal_receiver_create_temp_slot", "off"),
 ];
 
+/// How a crashed database flushes its files; since PostgreSQL 14.
+const FLUSH_METHOD: &str = "recovery_init_sync_method";
+
 /// Whether only the agent sets this.
 pub(super) fn is_owned(name: &str) -> bool {
     OWNED.contains(&name)
@@ -224,6 +227,10 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
     let mut values: BTreeMap<String, String> =
         DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     values.insert("wal_keep_size".into(), format!("{}MB", config.wal_keep_mb));
+    if config.flushes_by_file_system {
+        // After a crash PostgreSQL flushes all files before it replays; one by one that takes longer than all the rest.
+        values.insert(FLUSH_METHOD.into(), "syncfs".into());
+    }
     values.extend(config.live.now());
     let socket_dir = config.socket_dir.as_deref().unwrap_or(beside.dir());
     let upstream = wanted.upstream().map(ToString::to_string).unwrap_or_default();
@@ -276,7 +283,8 @@ fn without_ours(text: &str, parameters: &BTreeMap<String, String>) -> String {
     let is_ours = |line: &str| {
         let end = line.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(line.len());
         let name = line.get(..end).unwrap_or_default().to_ascii_lowercase();
-        let by_default = DEFAULTS.iter().any(|(default, _)| *default == name) || name == "wal_keep_size";
+        let by_default = DEFAULTS.iter().any(|(default, _)| *default == name);
+        let by_default = by_default || name == "wal_keep_size" || name == FLUSH_METHOD;
         is_owned(&name) || by_default || parameters.contains_key(&name)
     };
     text.lines().filter(|line| !is_ours(line.trim_start())).map(|line| format!("{line}\n")).collect()
