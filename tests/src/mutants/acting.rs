@@ -2,6 +2,7 @@
 
 use super::{Catch, Mutant, edit};
 
+const REQUESTS: &str = "odoo-ha-core/src/machine/requests.rs";
 const FACES: &str = "odoo-ha-core/src/machine/faces/mod.rs";
 const FACE: &str = "odoo-ha-core/src/machine/faces/face.rs";
 const WATCHDOG: &str = "odoo-ha-core/src/machine/faces/watchdog.rs";
@@ -118,9 +119,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[5, 34],
         breaks: "a paused leader writes that it is paused no more while its watchdog knows no end",
         edits: &[edit(
-            WATCHDOG,
-            ["Leash::Armed | Leash::Arming(_) => ", "told && !unsaid", ","],
-            "(true || (told && !unsaid))",
+            REQUESTS,
+            ["if ", "ends.is_some_and(|ends| !self.watchdog_ends_by(ends))", " {"],
+            "false && ends.is_none()",
         )],
         caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["guards_end_with_the_record"] },
     },

@@ -25,7 +25,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         caught: Catch::Seeds {
             profile: "suspicious",
-            seeds: 40,
+            seeds: 100,
             by: &["elections_follow_the_rule", "silence_is_waited_for"],
         },
     },
