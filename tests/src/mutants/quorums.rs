@@ -52,6 +52,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Situation("any_k_acknowledge::the_leader_dies_while_one_lags"),
     },
     Mutant {
+        name: "votes_that_lack_acknowledged_log_elect",
+        rules: &[30],
+        breaks: "of any k, votes that suffice elect their best though all of them end before what was acknowledged",
+        edits: &[edit(
+            ELECTION,
+            ["top.filter(|top| ", "sync.rule == ElectionRule::Synchronous && top.lsn < leader.lsn", ")"],
+            "sync.rule == ElectionRule::Synchronous && top.lsn.0 == u64::MAX",
+        )],
+        caught: Catch::Situation("any_k_acknowledge::nobody_leads_by_votes_that_all_lack_what_was_acknowledged"),
+    },
+    Mutant {
         name: "end_of_the_fastest_is_published",
         rules: &[30],
         breaks: "the leader record says as acknowledged what one standby has, though k of them must",

@@ -80,6 +80,29 @@ fn leader_and_the_fastest_die_at_once() {
 }
 
 #[test]
+fn nobody_leads_by_votes_that_all_lack_what_was_acknowledged() {
+    for seed in 0..10 {
+        let (mut world, leader, others) = with_quorum(3, 1, seed);
+        world.run(seconds(5));
+        for name in world.present() {
+            kill(&mut world, &name);
+        }
+        world.run(seconds(1));
+        // Each disk lost what it had flushed: that one of them has everything holds no more.
+        for name in &others {
+            world.node_mut(name).database.log.truncate(100);
+            world.start_agent(name);
+        }
+        world.run(seconds(20));
+        assert_eq!(world.leader(), None, "elected without what was acknowledged\n{}", world.story());
+        let refusals = others.iter().filter_map(|name| world.node(name).machine.as_ref()?.status().refusal);
+        assert!(refusals.into_iter().any(|why| why.contains("data were lost")), "{}", world.story());
+        world.start_agent(&leader);
+        heals(&mut world);
+    }
+}
+
+#[test]
 fn users_come_in_when_k_have_what_the_winner_brought() {
     for seed in 0..20 {
         let (mut world, leader, others) = with_quorum(4, 2, seed);
