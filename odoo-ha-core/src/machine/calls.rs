@@ -50,6 +50,11 @@ impl Machine {
         Header::new(self.config.cluster.clone(), nonce)
     }
 
+    /// This member's clock, as a record states it.
+    pub(super) fn clock_ms(&self) -> u64 {
+        u64::try_from(self.now.since_origin().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Begins a consistent read of the store.
     pub(super) fn read(&mut self) -> CallId {
         let id = self.call(Order::Read, READ_TIMEOUT, None);
@@ -196,15 +201,12 @@ impl Machine {
         let ttl = |view: &View| view.leader.as_ref().map_or(Duration::ZERO, |leader| leader.record.ttl());
         let longest = ttl(before).max(self.config.timing.ttl);
         let since = self.after(longest.saturating_sub(ttl(&self.view)));
-        self.watched = self.view.leader_ref().map(|version| (version, since));
+        self.watch_from(since);
     }
 
     /// Notices a new version of the leader record, from after this receipt.
     pub(super) fn look_at_leader(&mut self) {
-        let seen = self.view.leader_ref();
-        if self.watched.map(|(version, _)| version) != seen {
-            self.watched = seen.map(|version| (version, self.now));
-        }
+        self.watch_leader();
         if let Some(why) = self.stale.clone().or_else(|| self.view.unusable().map(str::to_owned)) {
             self.refuse(why);
         }

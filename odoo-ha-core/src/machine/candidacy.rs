@@ -39,11 +39,11 @@ impl Machine {
             None => "nobody leads".into(),
         };
         self.voted_against = match (&leader, self.watched, self.view.leader.as_ref()) {
-            (Some(_), Some((_, since)), Some(seen)) => {
+            (Some(_), Some(watch), Some(seen)) => {
                 // By this member's leave the leader may believe for a ttl from when it asked.
                 let ttl = seen.record.ttl();
-                let held = self.held_until(&seen.record).map_or(since, |held| held.before(ttl));
-                Some((since.max(held), ttl))
+                let held = self.held_until(&seen.record).map_or(watch.received, |held| held.before(ttl));
+                Some((watch.received.max(held), ttl))
             }
             _ => None,
         };

@@ -155,7 +155,7 @@ impl Machine {
 
     /// How long the watched version of the leader record has been unchanged.
     pub(super) fn silent_for(&self) -> Duration {
-        self.watched.map_or(Duration::ZERO, |(_, since)| self.now.since(since))
+        self.watched.map_or(Duration::ZERO, |watch| self.now.since(watch.received))
     }
 
     /// Whether an operator asks this member to take over by force.
@@ -173,16 +173,17 @@ impl Machine {
 
     /// When the watched leader record may be taken for abandoned; `None`: never, as it stands.
     pub(super) fn suspicious_at(&self, leader: &LeaderRecord) -> Option<Moment> {
-        let (_, since) = self.watched?;
+        let watch = self.watched?;
         let forced = self.forced().is_some();
         if leader.paused && !forced {
             return None;
         }
         if leader.holder.is_none() {
-            return Some(since);
+            return Some(watch.received);
         }
         let synchronous = self.view.sync.as_ref().is_some_and(|seen| seen.record.rule == ElectionRule::Synchronous);
-        let at = since + if synchronous && !forced { leader.suspicion() } else { leader.ttl() };
+        // Durability needs no clock, so the sender's will do; what hangs on belief counts from the receipt (protocol rules 11 and 42).
+        let at = if synchronous && !forced { watch.sent + leader.suspicion() } else { watch.received + leader.ttl() };
         // What it promised a leader that could not reach the store, it keeps.
         Some(self.held_until(leader).map_or(at, |held| at.max(held)))
     }

@@ -38,6 +38,7 @@ mod transitions;
 mod upkeep;
 mod view;
 mod wake;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -56,6 +57,7 @@ use self::reign::Reign;
 use self::state::State;
 use self::upkeep::Upkeep;
 use self::view::View;
+use self::watch::Watch;
 use crate::database::DatabaseStatus;
 use crate::event::{Event, EventKind};
 use crate::lsn::Lsn;
@@ -103,8 +105,8 @@ pub struct Machine {
     stale: Option<String>,
     reads: BTreeMap<CallId, Reading>,
     read_again_at: Option<Moment>,
-    /// The version of the leader record that is watched, and since when it is unchanged (from after the receipt that first showed it).
-    watched: Option<(LeaderRef, Moment)>,
+    /// The version of the leader record that is watched, and since when it is unchanged.
+    watched: Option<Watch>,
 
     database: Option<DatabaseStatus>,
     observing: Option<CallId>,

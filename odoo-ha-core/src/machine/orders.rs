@@ -258,8 +258,6 @@ impl Machine {
             // Leadership that it may give is not counted from before the jump: it is renewed first.
             attempt.sent = Moment::ORIGIN;
         }
-        if let Some((version, _)) = self.watched {
-            self.watched = Some((version, self.now));
-        }
+        self.watched = self.watched.map(|watch| watch.anew(self.now));
     }
 }

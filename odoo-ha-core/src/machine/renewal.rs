@@ -65,6 +65,8 @@ impl Machine {
             suspicion_ms: timing.suspicion.as_millis() as u64,
             paused: reign.paused,
             lsn: reign.leader.lsn.max(known_lsn),
+            // Not before it is known how far the clock jumped: what was stated before says nothing of what is stated after.
+            sent_ms: reign.jumped_at.is_none().then(|| self.clock_ms()),
             hand_over: reign.plan.clone(),
             excluded: reign.excluded.clone(),
             origin: reign.leader.origin.clone(),
@@ -95,6 +97,8 @@ impl Machine {
                 };
                 sync = Some((super::quorum::after(before, target), target.clone(), Some(data)));
                 leader.mark.term = reign.term.next();
+                // The versions after this one are stated by another clock.
+                leader.sent_ms = None;
                 leader.holder = Some(target.clone());
                 leader.origin = Origin::HandOver { from: self.config.me.clone(), shutdown };
                 leader.serving = false;
@@ -241,7 +245,7 @@ impl Machine {
         if let (Some(record), Some(version)) = (attempt.request.clone(), version(&Key::request())) {
             self.view.request = Some(Seen { version, record });
         }
-        self.watched = self.view.leader_ref().map(|version| (version, self.now));
+        self.watch_leader();
         self.settle(attempt);
     }
 

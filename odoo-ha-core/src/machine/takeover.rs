@@ -146,6 +146,7 @@ impl Machine {
             paused: before.paused,
             timeline: before.timeline.max(newest).max(recorded.unwrap_or_default()).next(),
             lsn,
+            sent_ms: Some(self.clock_ms()),
             hand_over: None,
             excluded: Default::default(),
             failsafe: None,
@@ -214,6 +215,7 @@ impl Machine {
             paused: false,
             timeline: Timeline(1),
             lsn: Lsn(0),
+            sent_ms: Some(self.clock_ms()),
             hand_over: None,
             excluded: Default::default(),
             failsafe: None,
@@ -265,7 +267,7 @@ impl Machine {
                     {
                         self.view.sync = Some(super::view::Seen { version, record });
                     }
-                    self.watched = self.view.leader_ref().map(|version| (version, self.now));
+                    self.watch_leader();
                     self.elected(attempt, version);
                 }
             }

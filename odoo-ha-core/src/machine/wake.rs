@@ -64,7 +64,7 @@ impl Machine {
         }
         if let Some(leader) = self.view.leader.as_ref().map(|seen| &seen.record) {
             wakes.extend(self.suspicious_at(leader));
-            wakes.extend(self.watched.map(|(_, since)| since + leader.ttl()));
+            wakes.extend(self.watched.map(|watch| watch.received + leader.ttl()));
         }
         if let State::TakingOver(take_over) = &self.state {
             wakes.push(take_over.again_at);

@@ -64,6 +64,10 @@ pub struct LeaderRecord {
     pub timeline: Timeline,
     /// A position known to have been acknowledged to users, and (asynchronous) from which lag counts.
     pub lsn: Lsn,
+    /// The writer's own clock when it sent this version, in milliseconds since an origin of its own: only the difference to another version of
+    /// the same term means something. `None`: the clock had jumped.
+    #[serde(default)]
+    pub sent_ms: Option<u64>,
     /// A switchover under way.
     pub hand_over: Option<PlannedHandOver>,
     /// Members that could not promote in this term and do not vote against this version.

@@ -4,13 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use odoo_ha_core::error::{ErrorKind, Failure};
 use odoo_ha_core::member::{ClusterId, MemberId};
-use odoo_ha_core::records::{LeaderRecord, Record, SyncRecord, VoteRecord, decode};
+use odoo_ha_core::records::{LeaderRecord, Record, SyncRecord, VoteRecord, decode, encode};
 use odoo_ha_core::store::{Change, Commit, Committed, Entry, Guard, Key, Revision, Snapshot, Version};
 use odoo_ha_core::term::Term;
 
 /// Whether a key is about nothing but what a member says of itself: told at once, so that it does not multiply the states.
 pub(super) fn is_small_talk(key: &Key) -> bool {
     key.as_str().starts_with("members/")
+}
+
+/// Without the writer's clock, which would make a state of its own of every moment. It only says how early suspicion may begin, and clocks of their
+/// own bring that about whenever they like.
+fn timeless(key: &Key, value: &[u8]) -> Vec<u8> {
+    let stated = (*key == Key::leader()).then(|| serde_json::from_slice::<LeaderRecord>(value).ok()).flatten();
+    stated.map_or_else(|| value.to_vec(), |record| encode(&LeaderRecord { sent_ms: None, ..record }))
 }
 
 /// The store's content.
@@ -49,7 +56,7 @@ impl Store {
         for (key, value) in &commit.writes {
             // Counted for each key alone, as equality is all that a version means: so commits to different keys may change places.
             let version = Version(self.entries.get(key).map_or(0, |entry| entry.version.0) + 1);
-            let entry = Entry { version, value: value.clone() };
+            let entry = Entry { version, value: timeless(key, value) };
             versions.insert(key.clone(), version);
             self.entries.insert(key.clone(), entry);
             self.read_back(key);

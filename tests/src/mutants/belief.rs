@@ -4,8 +4,9 @@ use super::{Catch, Mutant, edit};
 
 const REIGN: &str = "odoo-ha-core/src/machine/reign.rs";
 const RENEWAL: &str = "odoo-ha-core/src/machine/renewal.rs";
-const CALLS: &str = "odoo-ha-core/src/machine/calls.rs";
+const WATCH: &str = "odoo-ha-core/src/machine/watch.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
+const CANDIDACY: &str = "odoo-ha-core/src/machine/candidacy.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
 
@@ -58,9 +59,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[11],
         breaks: "silence is counted from the first version that was watched, not from the receipt of the newest",
         edits: &[edit(
-            CALLS,
-            ["self.watched = ", "seen.map(|version| (version, self.now))", ";\n        }\n        if let Some(why)"],
-            "seen.map(|version| (version, self.watched.map_or(self.now, |(_, since)| since)))",
+            WATCH,
+            ["let (now, timing) = (", "self.now", ", self.config.timing)"],
+            "self.watched.map_or(self.now, |watch| watch.received)",
         )],
         caught: Catch::Seeds { profile: "usual", seeds: 10, by: &["silence_is_waited_for"] },
     },
@@ -149,14 +150,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[4],
         breaks: "an observer takes a leader for abandoned by its own ttl, not by that of the record",
         edits: &[
-            edit(
-                FOLLOWING,
-                ["if synchronous && !forced { ", "leader.suspicion()", " } else { leader.ttl() };"],
-                "self.config.timing.suspicion",
-            ),
-            edit(FOLLOWING, ["{ leader.suspicion() } else { ", "leader.ttl()", " };"], "self.config.timing.ttl"),
+            edit(FOLLOWING, ["watch.sent + ", "leader.suspicion()", " }"], "self.config.timing.suspicion"),
+            edit(FOLLOWING, ["watch.received + ", "leader.ttl()", " };"], "self.config.timing.ttl"),
         ],
         caught: Catch::Seeds { profile: "unguarded", seeds: 20, by: &["silence_is_waited_for"] },
+    },
+    Mutant {
+        name: "asynchronous_silence_counts_from_the_sending",
+        rules: &[11, 42],
+        breaks: "where commits may be lost, too, silence counts from when the record was sent, by another machine's clock",
+        edits: &[edit(FOLLOWING, ["", "watch.received + leader.ttl()", " };"], "watch.sent + leader.ttl()")],
+        caught: Catch::Situation("standby_hears_late::asynchronous_silence_counts_from_the_receipt"),
+    },
+    Mutant {
+        name: "address_counts_from_the_sending",
+        rules: &[35, 42],
+        breaks: "an address that no term fences is attached when the old belief has ended by another machine's clock",
+        edits: &[edit(
+            CANDIDACY,
+            ["held.before(ttl));\n                Some((", "watch.received", ".max(held), ttl))"],
+            "watch.sent",
+        )],
+        caught: Catch::Situation("standby_hears_late::the_address_counts_from_the_receipt"),
     },
     Mutant {
         name: "two_renewals_under_way",

@@ -43,6 +43,7 @@ mod resumed_without_the_store;
 mod services_slow_to_stop;
 mod shutdown_in_order;
 mod slots_are_looked_after;
+mod standby_hears_late;
 mod standby_silent;
 mod store_away_and_all_members_reachable;
 mod store_restored_from_backup;

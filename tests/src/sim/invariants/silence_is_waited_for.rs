@@ -1,19 +1,28 @@
 //! Leadership is taken from a holder only when its record has stood unchanged for as long as the record itself says: its `ttl`, or, where the
 //! sync record before says synchronous, its `suspicion` (protocol rules 4, 11 and 42).
 //!
+//! A synchronous cluster's standbys may count from when the version was sent, by the holder's clock, and from half the time before they received it.
+//!
 //! Nobody can have watched a version for longer than it stands. Clocks may differ by their margin. A record that a restored backup brought back
 //! is not judged before it is written again.
 
 use std::time::Duration;
 
-use odoo_ha_core::records::ElectionRule;
+use odoo_ha_core::records::{ElectionRule, LeaderRecord};
 use odoo_ha_core::term::Mark;
+use odoo_ha_core::time::Moment;
 
 use super::super::{Fact, World};
 use super::Invariant;
 
 /// Two clocks within their margin show this much of a hundred of each other, at least.
 const PERCENT: u32 = 97;
+
+/// When a version was sent, by its writer's clock.
+fn sent(world: &World, record: &LeaderRecord) -> Option<Duration> {
+    let stated = Moment::from_origin(Duration::from_millis(record.sent_ms?));
+    world.nodes.get(&record.writer)?.clock.when(stated)
+}
 
 /// When the present leader record was written.
 #[derive(Default)]
@@ -44,13 +53,19 @@ impl Invariant for SilenceIsWaitedFor {
                         && before.mark == mark
                         && world.clocks_honest()
                     {
-                        let needed = match rule {
-                            ElectionRule::Asynchronous => before.ttl(),
-                            ElectionRule::Synchronous => before.suspicion(),
+                        let mut spans = match rule {
+                            ElectionRule::Asynchronous => vec![(at, before.ttl())],
+                            ElectionRule::Synchronous => {
+                                vec![
+                                    (at, before.suspicion() / 2),
+                                    (sent(world, before).unwrap_or(at), before.suspicion()),
+                                ]
+                            }
                         };
-                        let waited = world.now - at;
-                        if waited < needed * PERCENT / 100 {
-                            broken = Some(format!("{winner} took over after {waited:?}, the record says {needed:?}"));
+                        spans.retain(|(since, needed)| world.now.saturating_sub(*since) < *needed * PERCENT / 100);
+                        if let Some((since, needed)) = spans.pop() {
+                            let waited = world.now.saturating_sub(since);
+                            broken = Some(format!("{winner} took over after {waited:?} of {needed:?}"));
                         }
                     }
                     self.written = world.records.leader.as_ref().filter(|_| !forgot).map(|now| (now.mark, world.now));
