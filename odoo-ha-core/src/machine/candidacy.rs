@@ -42,8 +42,9 @@ impl Machine {
             (Some(_), Some(watch), Some(seen)) => {
                 // By this member's leave the leader may believe for a ttl from when it asked.
                 let ttl = seen.record.ttl();
-                let held = self.held_until(&seen.record).map_or(watch.received, |held| held.before(ttl));
-                Some((watch.received.max(held), ttl))
+                let since = watch.received;
+                let held = self.held_until(&seen.record).map(|held| held.before(ttl));
+                Some((held.map_or(since, |held| since.max(held)), ttl))
             }
             _ => None,
         };

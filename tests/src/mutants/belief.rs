@@ -102,7 +102,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "asynchronous_suspicion_is_short",
         rules: &[42],
         breaks: "a short suspicion holds in asynchronous mode too, where only the lease keeps two leaders apart",
-        edits: &[edit(FOLLOWING, ["let at = since + if ", "synchronous && !forced", " {"], "!forced")],
+        edits: &[edit(FOLLOWING, ["let at = if ", "synchronous && !forced", " {"], "!forced")],
         caught: Catch::Seeds { profile: "asynchronous", seeds: 20, by: &["silence_is_waited_for"] },
     },
     Mutant {
@@ -166,11 +166,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "address_counts_from_the_sending",
         rules: &[35, 42],
         breaks: "an address that no term fences is attached when the old belief has ended by another machine's clock",
-        edits: &[edit(
-            CANDIDACY,
-            ["held.before(ttl));\n                Some((", "watch.received", ".max(held), ttl))"],
-            "watch.sent",
-        )],
+        edits: &[edit(CANDIDACY, ["let since = ", "watch.received", ";"], "watch.sent")],
         caught: Catch::Situation("standby_hears_late::the_address_counts_from_the_receipt"),
     },
     Mutant {
