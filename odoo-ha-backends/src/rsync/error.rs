@@ -38,7 +38,7 @@ pub(super) fn judge(ended: &Ended) -> Result<(), Error> {
         23 => failed(
             ErrorKind::Unavailable,
             "some files did not come",
-            "may the daemon's or ssh's user read all of them, and the owner of path write all of them?",
+            "may the daemon's or ssh's user read all of them, may the owner of path write all of them, and does no link lead out of path?",
         ),
         30 | 35 => failed(ErrorKind::Unavailable, "the leader was silent for too long", "is its host overloaded?"),
         255 => failed(ErrorKind::Unavailable, "ssh does not reach the leader", "try it by hand as the owner of path"),

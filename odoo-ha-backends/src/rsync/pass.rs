@@ -66,7 +66,7 @@ fn arguments(config: &RsyncConfig, source: &str, way: Way) -> Vec<String> {
         "--omit-dir-times",
         // Of two copies that went apart, the newer file stays.
         "--update",
-        // Whoever keeps the filestore behind a link keeps it; no link comes from the leader.
+        // A folder behind a link of this node's own is not replaced; no link comes from the leader. Where one leads out of path, rsync 3.5 fails.
         "--keep-dirlinks",
         "--no-motd",
         "--out-format=%n",

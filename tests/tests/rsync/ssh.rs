@@ -1,12 +1,12 @@
 //! Over a real ssh, whose key may do nothing but this.
 
-use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
+use std::{env, fs};
 
-use odoo_ha_tests::stores::{StoreProcess, free_port};
+use odoo_ha_tests::stores::{StoreProcess, free_port, tool};
 
 use super::support::{ABC, Host, complete, follow, is_root, status};
 
@@ -37,8 +37,13 @@ async fn files_come_over_ssh_by_a_key_that_may_do_nothing_else() {
     fs::write(here.join("sshd_config"), config).unwrap();
     // Compiled into sshd, which refuses to start without it; the system's own service makes it.
     fs::create_dir_all("/run/sshd").unwrap();
-    let arguments = ["-D".to_owned(), "-e".to_owned(), "-f".to_owned(), here.join("sshd_config").display().to_string()];
-    let sshd = StoreProcess::start("sshd", Path::new("/usr/sbin/sshd"), arguments, here);
+    // Unpacked, not installed: an installed one is a service.
+    let program = tool("openssh", "sshd");
+    let libraries =
+        format!("LD_LIBRARY_PATH={}/../lib/{}-linux-gnu", program.parent().unwrap().display(), env::consts::ARCH);
+    let mut arguments = vec![libraries, program.display().to_string()];
+    arguments.extend(["-D", "-e", "-f", here.join("sshd_config").to_str().unwrap()].map(str::to_owned));
+    let sshd = StoreProcess::start("sshd", Path::new("/usr/bin/env"), arguments, here);
     leader.answers().await;
     leader.write(ABC, "abc");
     // ssh runs as the owner of the files, and must be somebody.

@@ -12,7 +12,7 @@ use odoo_ha_tests::stores::{eventually, free_port};
 use super::support::{ABC, ABD, Host, PATIENCE, complete, follow, pair};
 
 /// So slow that a file of some megabytes is still coming when the test has ended.
-const SLOW: &[&str] = &["--bwlimit=20"];
+const SLOW: &[&str] = &["--bwlimit=200"];
 
 fn big(leader: &Host) {
     leader.write("filestore/shop/big", &"x".repeat(20_000_000));
