@@ -8,7 +8,7 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 use tokio::task::yield_now;
 
-use super::folder::open_file;
+use super::folder::{REPLACED, open_file};
 
 /// Read at once; after each piece, an order may interrupt.
 const PIECE: usize = 256 * 1024;
@@ -17,7 +17,7 @@ const PIECE: usize = 256 * 1024;
 const NOT_COPIED: &[u8] = b"skipping non-regular file ";
 
 /// Looks at what a pass brought, by the list that `rsync` wrote, one name a line. Returns how many files are missing for all that: those of the
-/// filestore whose content is not what their name says, which are taken away, and what is no file.
+/// filestore whose content is not what their name says, which are taken away, or what they replaced is put back; and what is no file.
 pub(super) async fn check(path: &Path, names: &Path) -> io::Result<u64> {
     let mut missing = 0;
     let mut list = BufReader::new(File::open(names)?);
@@ -32,17 +32,34 @@ pub(super) async fn check(path: &Path, names: &Path) -> io::Result<u64> {
             missing += 1;
         } else if let Some((name, hash)) = std::str::from_utf8(said).ok().and_then(|name| Some((name, hash_in(name)?)))
         {
-            let file = path.join(name);
-            // What is gone again is nobody's concern.
-            let Some(opened) = open_file(&file) else { continue };
-            if !sha1(opened).await.is_ok_and(|found| found == hash) {
-                tracing::warn!(file = %file.display(), "a file of the filestore is not what its name says; it is taken away and fetched again");
-                std::fs::remove_file(&file)?;
-                missing += 1;
-            }
+            missing += u64::from(!settle(path, name, hash).await?);
         }
         yield_now().await;
     }
+}
+
+/// Whether the file is whole here in the end, or nobody's concern.
+async fn settle(path: &Path, name: &str, hash: &str) -> io::Result<bool> {
+    let (file, replaced) = (path.join(name), path.join(REPLACED).join(name));
+    let arrived = open_file(&file);
+    let is_gone = arrived.is_none();
+    if let Some(arrived) = arrived
+        && sha1(arrived).await.is_ok_and(|found| found == hash)
+    {
+        return Ok(true);
+    }
+    // What was here before it, if that was whole.
+    if let Some(before) = open_file(&replaced)
+        && sha1(before).await.is_ok_and(|found| found == hash)
+    {
+        std::fs::rename(&replaced, &file)?;
+        return Ok(true);
+    }
+    if !is_gone {
+        tracing::warn!(file = %file.display(), "a file of the filestore is not what its name says; it is taken away and fetched again");
+        std::fs::remove_file(&file)?;
+    }
+    Ok(is_gone)
 }
 
 /// The hash in `filestore/<database>/<2 digits>/<40 digits>`, which Odoo names by the content; `None` for anything else.
@@ -110,6 +127,17 @@ mod tests {
         std::fs::write(home.join("names"), list).expect("a file");
         assert_eq!(check(&home, &home.join("names")).await.expect("it can be read"), 2);
         assert!(home.join(good).exists() && !home.join(bad).exists());
+        // A whole one that half a file has replaced comes back; so does one whose pass ended between the two renames.
+        let replaced = home.join(REPLACED).join(good);
+        std::fs::create_dir_all(replaced.parent().expect("it has one")).expect("a folder");
+        for half in [true, false] {
+            std::fs::rename(home.join(good), &replaced).expect("it is there");
+            if half {
+                std::fs::write(home.join(good), "ab").expect("a file");
+            }
+            assert_eq!(check(&home, &home.join("names")).await.expect("it can be read"), 1);
+            assert_eq!(std::fs::read_to_string(home.join(good)).expect("it is there"), "abc");
+        }
         std::fs::remove_dir_all(&home).expect("it is there");
     }
 }

@@ -6,11 +6,17 @@ use std::os::unix::fs::fchown;
 use std::path::Path;
 
 use odoo_ha_core::error::{Error, ErrorKind};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, open, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, fstat, mkdirat, open, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 /// The folder, below Odoo's `data_dir`, in which files arrive. It is nothing to Odoo, and no other node copies it.
 pub const INCOMING: &str = ".odoo-ha-incoming";
+
+/// Where `rsync` puts what it replaces, below Odoo's `data_dir`: until what came in its place has been looked at.
+pub(super) const REPLACED: &str = ".odoo-ha-incoming/replaced";
+
+/// Folders within folders that are emptied; the filestore has three, sessions two.
+const DEEPEST: u32 = 16;
 
 /// Makes the folder, or empties it of what an earlier pass has left. Returns user and group that `rsync` is to run as; `None`: as this process.
 ///
@@ -50,19 +56,32 @@ pub(super) fn prepare(path: &Path) -> Result<Option<(u32, u32)>, Error> {
             wrong("has a folder for arriving files that cannot be given to its owner", Errno::INVAL).caused_by(error)
         })?;
     }
-    empty(&incoming).map_err(|error| wrong("has a folder for arriving files that cannot be emptied", error))?;
+    empty(&incoming, 0).map_err(|error| wrong("has a folder for arriving files that cannot be emptied", error))?;
     Ok((is_root && owned.st_uid != 0).then_some((owned.st_uid, owned.st_gid)))
 }
 
-/// A killed `rsync` leaves the file that was just arriving.
-fn empty(folder: &OwnedFd) -> Result<(), Errno> {
+/// A killed `rsync` leaves the file that was just arriving, and every pass what it has replaced.
+fn empty(folder: &OwnedFd, depth: u32) -> Result<(), Errno> {
+    if depth > DEEPEST {
+        return Err(Errno::NAMETOOLONG);
+    }
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
-        if entry.file_type() != FileType::Directory {
-            match unlinkat(folder, entry.file_name(), AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
-                Err(error) => return Err(error),
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let gone = match unlinkat(folder, name, AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::PERM) => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                empty(&openat(folder, name, flags, Mode::empty())?, depth + 1)?;
+                unlinkat(folder, name, AtFlags::REMOVEDIR)
             }
+            other => other,
+        };
+        match gone {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -90,8 +109,12 @@ mod tests {
         prepare(&home).expect("it can be made");
         std::fs::write(incoming.join(".left.Ab12Cd"), "half").expect("a file");
         symlink(outside.join("kept"), incoming.join("link")).expect("a link");
+        std::fs::create_dir_all(home.join(REPLACED).join("sessions/ab")).expect("a folder");
+        std::fs::write(home.join(REPLACED).join("sessions/ab/old"), "old").expect("a file");
+        symlink(&outside, home.join(REPLACED).join("folder")).expect("a link");
         prepare(&home).expect("it is there");
         assert_eq!(std::fs::read_dir(&incoming).expect("a folder").count(), 0);
+        assert!(outside.join("kept").exists());
         assert!(open_file(&outside.join("kept")).is_some() && open_file(&outside).is_none());
         // What is no folder of ours is not gone into.
         std::fs::remove_dir(&incoming).expect("it is empty");

@@ -5,7 +5,7 @@
 //! ([`INCOMING`], below [`RsyncConfig::path`]) and are renamed when they are complete. A pass that fails is tried again, later each time up to 30 s.
 //!
 //! - **The filestore** is added to and never deleted from. What arrived there must have the content that its name says (the SHA-1); what does not, because
-//!   Odoo was just writing it, is taken away again and fetched by the next pass. A file that is newer here is left alone.
+//!   Odoo was just writing it, is taken away again, what it replaced is put back, and the next pass fetches it. A file that is newer here is left alone.
 //! - **Sessions** are taken when they are newer than what is here. Those that are gone at the leader stay, unless
 //!   [`RsyncConfig::delete_sessions`] says otherwise.
 //!

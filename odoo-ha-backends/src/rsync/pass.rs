@@ -1,6 +1,7 @@
 //! One pass.
 
 use std::fs::File;
+use std::io;
 use std::time::Duration;
 
 use odoo_ha_core::error::{Error, ErrorKind};
@@ -11,7 +12,7 @@ use crate::common::program::{self, Given};
 use super::arrivals;
 use super::config::{PASSWORD, RsyncConfig};
 use super::error::judge;
-use super::folder::{self, INCOMING};
+use super::folder::{self, INCOMING, REPLACED};
 use super::lock::Lock;
 use super::source::Way;
 
@@ -27,8 +28,18 @@ const NAMES: &str = "rsync.names";
 /// Pulls once, and looks at what came. Returns how many files are missing for all that. When it is dropped, its processes are killed.
 pub(super) async fn run(config: &RsyncConfig, source: &str, way: Way) -> Result<u64, Error> {
     let lock = Lock::take(&config.state_dir.join(LOCK), GONE_WITHIN).await?;
-    let user = folder::prepare(&config.path)?;
+    let unlookable = |error| {
+        let what = format!("rsync: what came to {} cannot be looked at", config.path.display());
+        Error::new(ErrorKind::Disk, what).caused_by(error)
+    };
     let names = config.state_dir.join(NAMES);
+    // What a pass brought that was cut off before it could look: before the folder is emptied of what that replaced.
+    match arrivals::check(&config.path, &names).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unlookable(error)),
+    }
+    let user = folder::prepare(&config.path)?;
     let unwritable = |error| {
         let what = format!("rsync: {} cannot be written", config.state_dir.display());
         Error::new(ErrorKind::Disk, what).hint("it is state_dir, and must be the agent's own").caused_by(error)
@@ -51,11 +62,10 @@ pub(super) async fn run(config: &RsyncConfig, source: &str, way: Way) -> Result<
     let ended = program::run_with(given, &config.rsync, &arguments(config, source, way), config.pass_timeout).await;
     let outcome = ended.and_then(|ended| judge(&ended));
     // Also of a pass that failed: some of it came.
-    let missing = arrivals::check(&config.path, &names).await.map_err(|error| {
-        let what = format!("rsync: what came to {} cannot be looked at", config.path.display());
-        Error::new(ErrorKind::Disk, what).caused_by(error)
-    });
-    outcome.and(missing)
+    let missing = arrivals::check(&config.path, &names).await.map_err(unlookable)?;
+    // Looked at: a node that is to lead may write these names itself before its next pass.
+    File::create(&names).map_err(unwritable)?;
+    outcome.map(|()| missing)
 }
 
 fn arguments(config: &RsyncConfig, source: &str, way: Way) -> Vec<String> {
@@ -70,10 +80,14 @@ fn arguments(config: &RsyncConfig, source: &str, way: Way) -> Vec<String> {
         "--keep-dirlinks",
         "--no-motd",
         "--out-format=%n",
+        // Each name is in the list before its file is in its place.
+        "--outbuf=L",
+        "--backup",
     ]
     .map(str::to_owned)
     .into();
     arguments.push(format!("--temp-dir={path}/{INCOMING}"));
+    arguments.push(format!("--backup-dir={REPLACED}"));
     arguments.push(format!("--timeout={}", config.timeout.as_secs()));
     match way {
         Way::Daemon => arguments.push(format!("--contimeout={}", config.timeout.as_secs())),
