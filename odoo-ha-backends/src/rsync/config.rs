@@ -23,8 +23,9 @@ pub struct RsyncConfig {
     /// A folder of this node's own, absolute, on a local disk, that only the agent's user can write to. `rsync.term`, `rsync.lock`
     /// and `rsync.names` are kept there.
     pub state_dir: PathBuf,
-    /// From the beginning of one pass to that of the next, 50 ms to 1 h. A pass that takes longer is followed at once by the next. Default: 1 s, which
-    /// bounds what a dead leader's users lose; a pass without changes over 50,000 files takes about 0.3 s.
+    /// From the beginning of one pass to that of the next, 50 ms to 1 h. After a pass there is a pause as long as the
+    /// pass, at most this long. Default: 1 s, which with the time of a pass bounds what a dead leader's users lose. Each pass has both hosts look at every
+    /// file: about 0.3 s for 50,000 without changes.
     pub interval: Duration,
     /// How long the connection may be silent before a pass is given up, in whole seconds, 1 s to 1 h. Default: 30 s.
     pub timeout: Duration,

@@ -160,7 +160,8 @@ impl Worker {
                     tracing::info!(%term, %leader, missing, "the files follow again");
                 }
                 job.failures = 0;
-                job.next = began_at + interval;
+                // Never without a pause: both hosts look at every file.
+                job.next = (began_at + interval).max(Instant::now() + began_at.elapsed().min(interval));
             }
             Err(error) if job.failures == 0 => {
                 tracing::warn!(%term, %leader, error = error.chain(), "the files do not follow; it is tried again");
