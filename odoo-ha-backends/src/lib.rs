@@ -14,6 +14,7 @@
 //! | `linux-address` | `FloatingIp` | an address on a network interface of this host, announced by ARP and neighbour discovery |
 //! | `probe-postgres`, `probe-tcp`, `probe-http` | `HealthProbe` | a real write path, a connection, a URL |
 //! | `systemd`, `command` | `ServiceManager` | units of systemd, programs; both in one order by [`Services`] |
+//! | `rsync` | `FilestoreSync` | attachments and sessions, pulled from the leader by rsync |
 //! | `log` | `Notifier` | the program's own log |
 //! | `webhook`, `slack` | `Notifier` | JSON to a URL, signed; a line to Slack |
 //! | `peers-http` | `Peers` | questions of one member to another over HTTP, proved by a shared secret |
@@ -68,6 +69,8 @@ pub mod probe_http;
 pub mod probe_postgres;
 #[cfg(feature = "probe-tcp")]
 pub mod probe_tcp;
+#[cfg(feature = "rsync")]
+pub mod rsync;
 #[cfg(feature = "slack")]
 pub mod slack;
 #[cfg(feature = "sqlite")]
@@ -83,6 +86,7 @@ pub mod webhook;
     feature = "peers-http",
     feature = "postgres",
     feature = "probe-postgres",
+    feature = "rsync",
     feature = "webhook",
     feature = "slack"
 ))]

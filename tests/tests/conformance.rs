@@ -1,6 +1,8 @@
 //! Holds the backends against the suites of their roles, and the suites against implementations that are broken on purpose.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a broken set-up is a failed test")]
 
+#[path = "conformance/filestores.rs"]
+mod filestores;
 #[path = "conformance/linux_address.rs"]
 mod linux_address;
 #[path = "conformance/listener.rs"]

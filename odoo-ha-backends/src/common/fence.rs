@@ -1,4 +1,4 @@
-//! The highest term that asked for the address, remembered in a file for every process of the machine.
+//! The highest term that was acted on, remembered in a file for every process of the machine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -54,7 +54,7 @@ impl Fence {
             _ => unusable("cannot be read", error),
         })?;
         if highest > term {
-            let what = format!("{backend}: term {highest} has asked for the address, term {term} is too old");
+            let what = format!("{backend}: term {highest} was acted on already, term {term} is too old");
             return Err(Error::new(ErrorKind::Fenced, what));
         }
         if highest < term {

@@ -1,12 +1,12 @@
 //! What several backends share.
 
-#[cfg(any(feature = "guard", feature = "linux-watchdog"))]
+#[cfg(any(feature = "guard", feature = "linux-watchdog", feature = "rsync"))]
 pub(crate) mod clock;
-#[cfg(any(feature = "linux-address", feature = "listener"))]
+#[cfg(any(feature = "linux-address", feature = "listener", feature = "rsync"))]
 pub(crate) mod fence;
 #[cfg(any(feature = "webhook", feature = "slack"))]
 pub(crate) mod post;
-#[cfg(any(feature = "linux-watchdog", feature = "systemd", feature = "command"))]
+#[cfg(any(feature = "linux-watchdog", feature = "systemd", feature = "command", feature = "rsync"))]
 pub(crate) mod program;
 #[cfg(any(
     feature = "consul",
@@ -14,6 +14,7 @@ pub(crate) mod program;
     feature = "peers-http",
     feature = "postgres",
     feature = "probe-postgres",
+    feature = "rsync",
     feature = "webhook",
     feature = "slack"
 ))]

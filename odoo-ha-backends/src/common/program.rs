@@ -1,5 +1,6 @@
 //! Programs of others: an absolute path and an argument list, no shell, a deadline, bounded output, and an end for all that they started.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -27,12 +28,29 @@ pub(crate) struct Ended {
     pub(crate) errors: String,
 }
 
+/// What a program is given beside its arguments. By default nothing.
+#[derive(Default)]
+pub(crate) struct Given<'a> {
+    /// Variables of its environment, beside `PATH` and `LC_ALL`. They may be secrets: nothing here shows them.
+    pub(crate) environment: &'a [(&'static str, &'a str)],
+    /// Its standard input.
+    pub(crate) input: Option<File>,
+    /// Where its standard output goes; [`Ended::output`] is empty then.
+    pub(crate) output: Option<File>,
+    /// User and group that it runs as, with no other groups; only root can give them.
+    pub(crate) user: Option<(u32, u32)>,
+    /// Is told its process group, once it has started.
+    pub(crate) started: Option<&'a mut (dyn FnMut(Pid) + Send)>,
+}
+
 impl Ended {
+    #[cfg(any(test, feature = "linux-watchdog", feature = "systemd", feature = "command"))]
     pub(crate) fn succeeded(&self) -> bool {
         self.code == Some(0)
     }
 
     /// How it ended and the last line that it said, in one line.
+    #[cfg(any(test, feature = "linux-watchdog", feature = "systemd", feature = "command"))]
     pub(crate) fn said(&self) -> String {
         let end = self.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
         let last = |text: &str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
@@ -55,25 +73,46 @@ impl Drop for Leash {
     }
 }
 
+/// As [`run_with`], with nothing.
+#[cfg(any(test, feature = "linux-watchdog", feature = "systemd", feature = "command"))]
+pub(crate) async fn run(program: &Path, arguments: &[String], timeout: Duration) -> Result<Ended, Error> {
+    run_with(Given::default(), program, arguments, timeout).await
+}
+
 /// Runs a program to its end, with nothing of this process's environment. When the future is dropped, or the time is over, it is killed
 /// with its process group: it may have done its work all the same.
 ///
 /// # Errors
 ///
 /// `Misconfigured` when it cannot be started, `Unknown` when it did not end in time.
-pub(crate) async fn run(program: &Path, arguments: &[String], timeout: Duration) -> Result<Ended, Error> {
+pub(crate) async fn run_with(
+    given: Given<'_>,
+    program: &Path,
+    arguments: &[String],
+    timeout: Duration,
+) -> Result<Ended, Error> {
     let shown = program.display();
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("LC_ALL", "C");
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.current_dir("/").process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(given.environment.iter().copied());
+    command.stdin(given.input.map_or_else(Stdio::null, Stdio::from));
+    command.stdout(given.output.map_or_else(Stdio::piped, Stdio::from)).stderr(Stdio::piped());
+    if let Some((user, group)) = given.user {
+        command.uid(user).gid(group);
+    }
     let mut child = command.spawn().map_err(|error| {
         Error::new(ErrorKind::Misconfigured, format!("{shown} cannot be started"))
             .hint("it must be a program that the agent's user may run")
             .caused_by(error)
     })?;
+    // Its copies of what it was given go with it.
+    drop(command);
     let mut leash = Leash(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+    if let (Some(started), Some(group)) = (given.started, leash.0) {
+        started(group);
+    }
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let ended = async {

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `Dcs` | [`dcs()`] | [`DcsBench`], or a closure that makes a client |
 //! | `FloatingIp` | [`floating_ip()`] | [`FloatingIpBench`], or a closure that makes two nodes |
+//! | `FilestoreSync` | [`filestore()`] | [`FilestoreBench`] |
 //! | `ReplicationManager` | [`replication()`] | [`ReplicationBench`] |
 //! | `HealthProbe` | [`health_probe()`] | three probes |
 //! | `Notifier` | [`notifier()`] | [`NotifierBench`] |
@@ -25,6 +26,7 @@
 
 mod bench;
 mod dcs;
+mod filestore;
 mod floating_ip;
 mod notifier;
 mod peers;
@@ -37,6 +39,7 @@ mod watchdog;
 
 pub use bench::{HANGS_AFTER, QUIET};
 pub use dcs::{DcsBench, dcs};
+pub use filestore::{FilestoreBench, FilestoreNode, filestore};
 pub use floating_ip::{FloatingIpBench, Pair, floating_ip};
 pub use notifier::{NotifierBench, notifier};
 pub use peers::{PeersBench, PeersPair, peers};

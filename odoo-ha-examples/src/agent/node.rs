@@ -17,6 +17,7 @@ pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplica
         postgres,
         address,
         services,
+        filestore,
         guard: _,
         watchdog,
         peers,
@@ -50,6 +51,9 @@ pub(crate) fn build(config: &AgentConfig) -> Result<(HaNode, Arc<PostgresReplica
     }
     if let Some(services) = ServiceSection::build_all(services)? {
         builder = builder.services(Arc::new(services));
+    }
+    if let Some(filestore) = filestore {
+        builder = builder.filestore(Arc::new(filestore.config(&cluster.state_dir).build()?));
     }
     if let Some(guard) = config.effective_guard()?.config(&postgres.data_dir, timing.stop_budget) {
         builder = builder.watchdog(Arc::new(guard.build()?));

@@ -40,6 +40,7 @@ pub(crate) async fn apply(
         ("postgres", now.postgres != new.postgres),
         ("address", now.address != new.address),
         ("services", now.services != new.services),
+        ("filestore", now.filestore != new.filestore),
         ("guard", now.guard != new.guard),
         ("watchdog", now.watchdog != new.watchdog),
         ("peers", now.peers != new.peers),

@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) cluster: String,
     pub(super) postgres: String,
     pub(super) disk_megabytes: Option<u32>,
+    /// Whether it has files of Odoo's, and a daemon that serves them.
+    pub(super) files: bool,
 }
 
 /// A node of the lab.
@@ -45,6 +47,7 @@ pub struct Node {
     directory: PathBuf,
     hactl: PathBuf,
     agent: Arc<StoreProcess>,
+    rsyncd: Option<StoreProcess>,
     supervisor: AbortHandle,
     restarts: Arc<AtomicUsize>,
     settings: Mutex<Settings>,
@@ -68,10 +71,11 @@ impl Node {
         let [enter, network] = host.enter();
         let arguments = [network, programs.agent.display().to_string(), "--config".into(), file.display().to_string()];
         let agent = Arc::new(StoreProcess::start(host.name(), Path::new(&enter), arguments, &directory));
+        let rsyncd = settings.files.then(|| serve_files(&host, &directory));
         let restarts = Arc::default();
         let supervisor = tokio::spawn(supervise(Arc::clone(&agent), Arc::clone(&restarts))).abort_handle();
         let (hactl, settings) = (programs.hactl.clone(), Mutex::new(settings));
-        Self { host, directory, hactl, agent, supervisor, restarts, settings }
+        Self { host, directory, hactl, agent, rsyncd, supervisor, restarts, settings }
     }
 
     /// Its name.
@@ -119,6 +123,16 @@ impl Node {
     /// Where its database's socket is.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("socket")
+    }
+
+    /// Odoo's files, where the [plan](super::Plan::files) has them.
+    pub fn files(&self) -> PathBuf {
+        self.directory.join("files")
+    }
+
+    /// The daemon that serves them.
+    pub fn rsyncd(&self) -> Option<&StoreProcess> {
+        self.rsyncd.as_ref()
     }
 
     /// Its database's directory.
@@ -195,6 +209,9 @@ impl Node {
         self.agent.kill();
         self.kill_guard();
         self.kill_database();
+        if let Some(rsyncd) = &self.rsyncd {
+            rsyncd.kill();
+        }
         self.host.forgets(Network::ADDRESS);
     }
 
@@ -247,6 +264,20 @@ impl Node {
     }
 }
 
+/// Starts an rsync daemon on this host, for whoever asks.
+fn serve_files(host: &Host, directory: &Path) -> StoreProcess {
+    let (files, config) = (directory.join("files"), directory.join("rsyncd.conf"));
+    let module = format!("[odoo]\npath = {}\nread only = yes\nuid = root\ngid = root\n", files.display());
+    std::fs::create_dir(&files).expect("the lab's place can be written");
+    std::fs::write(&config, format!("use chroot = no\nreverse lookup = no\n{module}"))
+        .expect("the lab's place can be written");
+    let [enter, network] = host.enter();
+    let mut arguments = vec![network, "/usr/bin/rsync".to_owned()];
+    arguments.extend(["--daemon", "--no-detach", "--log-file=/dev/stderr"].map(str::to_owned));
+    arguments.push(format!("--config={}", config.display()));
+    StoreProcess::start("rsyncd", Path::new(&enter), arguments, directory)
+}
+
 /// Starts an agent again that has ended unasked, as systemd does.
 async fn supervise(agent: Arc<StoreProcess>, restarts: Arc<AtomicUsize>) {
     loop {
@@ -272,7 +303,7 @@ fn write(host: &Host, directory: &Path, settings: &Settings) {
 }
 
 fn text(host: &Host, directory: &Path, settings: &Settings) -> String {
-    let Settings { founders, store, timing, policy, cluster, postgres, disk_megabytes: _ } = settings;
+    let Settings { founders, store, timing, policy, cluster, postgres, disk_megabytes: _, files } = settings;
     let (name, ip, directory) = (host.name(), host.ip(), directory.display());
     let secret = format!("{{ file = \"{}/secret\" }}", super::PLACE);
     let mut text = String::new();
@@ -289,6 +320,13 @@ fn text(host: &Host, directory: &Path, settings: &Settings) -> String {
         Network::SUBNET,
         Network::ADDRESS,
     );
+    if *files {
+        let source = "rsync://{host}/odoo/";
+        let _ = write!(
+            text,
+            "[filestore.rsync]\npath = \"{directory}/files\"\nsource = \"{source}\"\ninterval = \"200ms\"\n"
+        );
+    }
     text
 }
 

@@ -15,6 +15,7 @@ pub struct Plan {
     postgres: String,
     pub(super) synchronous: bool,
     disk_megabytes: Option<u32>,
+    files: bool,
 }
 
 impl Plan {
@@ -29,6 +30,7 @@ impl Plan {
             postgres: String::new(),
             synchronous: true,
             disk_megabytes: None,
+            files: false,
         }
     }
 
@@ -62,6 +64,12 @@ impl Plan {
         self
     }
 
+    /// With Odoo's files on every node, served by an rsync daemon.
+    pub fn files(mut self) -> Self {
+        self.files = true;
+        self
+    }
+
     /// In asynchronous mode.
     pub fn asynchronous(mut self) -> Self {
         self.synchronous = false;
@@ -77,6 +85,7 @@ impl Plan {
             cluster: self.cluster.clone(),
             postgres: self.postgres.clone(),
             disk_megabytes: self.disk_megabytes,
+            files: self.files,
         }
     }
 }

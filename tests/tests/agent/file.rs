@@ -29,7 +29,9 @@ fn check_shows_every_default_and_no_secret() {
     let peers = "[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { env = \"ODOO_HA_TEST_WORD\" }\n";
     let units =
         ["nginx", "odoo"].map(|name| format!("[[services]]\nsystemd = {{ unit = \"{name}.service\" }}\n")).concat();
-    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n{units}"));
+    let files = "[filestore.rsync]\npath = \"/var/lib/odoo\"\nsource = \"rsync://copy@{host}:873/odoo/\"\n\
+        password = { env = \"ODOO_HA_TEST_WORD\" }\n";
+    let output = check(&format!("{peers}\n[timing]\nttl = \"2s\"\n[watchdog.linux]\n{files}{units}"));
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in [
@@ -39,6 +41,9 @@ fn check_shows_every_default_and_no_secret() {
         "timeout = \"1s\"",
         "systemctl = \"/usr/bin/systemctl\"",
         "wdctl = \"/usr/bin/wdctl\"",
+        "rsync = \"/usr/bin/rsync\"",
+        "interval = \"1s\"",
+        "delete_sessions = false",
         "sync_mode = \"synchronous\"",
         "ODOO_HA_TEST_WORD",
     ] {
@@ -112,6 +117,33 @@ fn what_is_wrong_is_refused_with_its_place() {
         (
             "[[services]]\nsystemd = { unit = \"odoo.service\" }\n[[services]]\ncommand = { name = \"x\", start = [\"/x\"], stop = [\"/x\"], status = [\"/x\"] }\n",
             "say stop_services",
+        ),
+        ("[filestore]\n", "[filestore]"),
+        ("[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://10.0.0.2/odoo/\"\n", "does not name {host}"),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://copy:hush@{host}/odoo/\"\n",
+            "a password does not belong there",
+        ),
+        ("[filestore.rsync]\npath = \"x\"\nsource = \"rsync://{host}/odoo/\"\n", "rsync: path is no absolute path: x"),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"odoo@{host}:/x/\"\npassword = { env = \"ODOO_HA_TEST_WORD\" }\n",
+            "ssh takes none",
+        ),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://{host}/odoo/\"\npassword = { env = \"ODOO_HA_NO_SUCH_WORD\" }\n",
+            "ODOO_HA_NO_SUCH_WORD is not set",
+        ),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://{host}/odoo/\"\npassword = \"hush\"\n",
+            "say where the secret is",
+        ),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://{host}/odoo/\"\ndelete = true\n",
+            "unknown field `delete`",
+        ),
+        (
+            "[filestore.rsync]\npath = \"/x\"\nsource = \"rsync://{host}/odoo/\"\ninterval = \"1ms\"\n",
+            "interval is 1ms, not between",
         ),
         ("[[notify]]\n", "exactly one of webhook and slack"),
         ("[[notify]]\nslack = { url = \"hush\" }\n", "say where the secret is"),

@@ -8,9 +8,10 @@ use odoo_ha_core::event::Severity;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_examples::agent::{
     AddressSection, AgentConfig, ApiSection, Beginning, ClusterSection, CommandSection, ConsulSection, DcsSection,
-    EtcdSection, GuardSection, HttpProbeSection, LinuxSection, LinuxWatchdogSection, ListenerSection, NotifySection,
-    PeersSection, PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, SecretPlace, ServiceSection,
-    SlackSection, SqliteSection, SystemdSection, TcpProbeSection, TimingSection, WatchdogSection, WebhookSection,
+    EtcdSection, FilestoreSection, GuardSection, HttpProbeSection, LinuxSection, LinuxWatchdogSection, ListenerSection,
+    NotifySection, PeersSection, PolicySection, PostgresProbeSection, PostgresSection, ProbeSection, RsyncSection,
+    SecretPlace, ServiceSection, SlackSection, SqliteSection, SystemdSection, TcpProbeSection, TimingSection,
+    WatchdogSection, WebhookSection,
 };
 use serde_json::Value;
 
@@ -102,6 +103,17 @@ fn everything() -> Vec<AgentConfig> {
                 kill: Some(Vec::new()),
             }),
         }],
+        filestore: Some(FilestoreSection::Rsync(RsyncSection {
+            path: "/a/dir".into(),
+            source: String::new(),
+            password: place(),
+            interval: Duration::ZERO,
+            timeout: Duration::ZERO,
+            pass_timeout: Duration::ZERO,
+            delete_sessions: false,
+            rsync: "/a/file".into(),
+            ssh: Vec::new(),
+        })),
         guard: GuardSection {
             enabled: true,
             runtime_dir: path(),
@@ -171,7 +183,10 @@ fn keys_of(config: &AgentConfig) -> BTreeSet<String> {
         let value = if let Value::Array(mut list) = value { list.remove(0) } else { value };
         let Value::Object(entries) = value else { panic!("{section} is a table") };
         for (key, value) in entries {
-            let is_kind = matches!(section.as_str(), "dcs" | "address" | "watchdog" | "services" | "notify" | "probes");
+            let is_kind = matches!(
+                section.as_str(),
+                "dcs" | "address" | "filestore" | "watchdog" | "services" | "notify" | "probes"
+            );
             match value {
                 Value::Object(inner) if is_kind => {
                     keys.extend(inner.keys().map(|inner| format!("{section}.{key}.{inner}")));

@@ -7,6 +7,7 @@
 mod changes;
 mod cuts;
 mod disks;
+mod files;
 mod frozen;
 mod kills;
 mod restarts;

@@ -6,6 +6,7 @@ mod address;
 mod api;
 mod cluster;
 mod dcs;
+mod filestore;
 mod guard;
 mod notify;
 mod peers;
@@ -25,6 +26,7 @@ pub use address::{AddressSection, LinuxSection, ListenerSection};
 pub use api::ApiSection;
 pub use cluster::{Beginning, ClusterSection};
 pub use dcs::{ConsulSection, DcsSection, EtcdSection, SqliteSection};
+pub use filestore::{FilestoreSection, RsyncSection};
 pub use guard::GuardSection;
 pub use notify::{NotifySection, SlackSection, WebhookSection};
 pub use peers::PeersSection;
@@ -53,6 +55,8 @@ pub struct AgentConfig {
     /// What serves users on the leader, in the order of its start.
     #[serde(default)]
     pub services: Vec<ServiceSection>,
+    /// The way that Odoo's files come to the other nodes.
+    pub filestore: Option<FilestoreSection>,
     /// What stops the database when the agent cannot.
     #[serde(default)]
     pub guard: GuardSection,
@@ -120,6 +124,9 @@ impl AgentConfig {
             None => {}
         }
         ServiceSection::build_all(&self.services)?;
+        if let Some(filestore) = &self.filestore {
+            filestore.config(&self.cluster.state_dir).check()?;
+        }
         if let Some(guard) = self.effective_guard()?.config(&self.postgres.data_dir, timing.stop_budget) {
             guard.check()?;
         }
