@@ -37,7 +37,12 @@ impl VotesBind {
             if !database.streaming || database.data_id.as_ref() != Some(data) {
                 return None;
             }
-            let allowed = database.upstream.as_ref().and_then(|upstream| self.newest.get(upstream));
+            // Who cascades has its log from whom the newest record names all the same.
+            let root = database.upstream.as_ref().map(|upstream| {
+                let named = world.records.leader.as_ref().and_then(|leader| leader.holder.as_ref());
+                named.filter(|holder| world.has_its_log_from(member, holder)).unwrap_or(upstream)
+            });
+            let allowed = root.and_then(|root| self.newest.get(root));
             let binds = allowed.is_none_or(|mark| mark <= against);
             binds.then(|| format!("{member} voted against {against} and streams from {:?}", database.upstream))
         })
