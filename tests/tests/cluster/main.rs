@@ -11,4 +11,5 @@ mod frozen;
 mod kills;
 mod restarts;
 mod standbys;
+mod tagged;
 mod wishes;
