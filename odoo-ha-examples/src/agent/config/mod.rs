@@ -117,6 +117,12 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
+        if self.postgres.recovery_min_apply_delay.is_some_and(|delay| delay.is_zero()) {
+            return Err(wrong(
+                "postgres",
+                "recovery_min_apply_delay is nothing: choose one from 1 ms to 24 days, or leave it out",
+            ));
+        }
         if self.cluster.replicate_from.as_ref() == Some(&self.cluster.member) {
             return Err(wrong("cluster", "replicate_from names this node itself: name another, or leave it out"));
         }
