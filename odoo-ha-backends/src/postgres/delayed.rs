@@ -40,7 +40,9 @@ impl PostgresReplication {
 
     /// Ends what still receives from the upstream of before: it would go on until everything is replayed, and so receive what the cluster has left.
     /// The next one is started with the settings in force by then.
-    pub(super) async fn end_receiver(&self, session: &Session) -> Result<(), Error> {
+    pub(super) async fn end_receiver(&self) -> Result<(), Error> {
+        let Some(postmaster) = self.postmaster() else { return Ok(()) };
+        let session = self.session(&postmaster).await?;
         self.phase("ending the receiver of a delayed standby");
         let begun = Instant::now();
         let receivers = "select pid from pg_stat_activity where backend_type = 'walreceiver'";
