@@ -268,7 +268,7 @@ pub struct Started {
 pub struct FollowOrder {
     /// The reign that is followed; written beside the data.
     pub term: Term,
-    /// Whom to stream from.
+    /// Whom to stream from: the leader of that reign, or a standby that follows it. Never a standby when the data may be discarded.
     pub upstream: Upstream,
     /// The timeline of that reign.
     pub timeline: Timeline,

@@ -126,16 +126,16 @@ pub enum EventKind {
     },
     /// The local database follows a leader again.
     Rejoined {
-        /// Whom.
+        /// Whom: the leader, or the standby that its tag `replicate_from` names.
         leader: MemberId,
         /// How.
         by: FollowedBy,
         /// Milliseconds since it began.
         duration_ms: u64,
     },
-    /// The local database streams from its leader.
+    /// The local database streams.
     Streaming {
-        /// Whom.
+        /// From whom: the leader, or the standby that its tag `replicate_from` names.
         leader: MemberId,
     },
     /// A switchover began.

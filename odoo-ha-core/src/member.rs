@@ -142,4 +142,15 @@ pub struct Tags {
     pub nosync: bool,
     /// Among equally advanced candidates the highest wins; 0 is the default. A preference, never a condition.
     pub failover_priority: i32,
+    /// Streams from this member as long as that is a standby that streams itself, and from the leader otherwise (cascading replication). Never a
+    /// synchronous standby, also while it streams from the leader; may become leader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicate_from: Option<MemberId>,
+}
+
+impl Tags {
+    /// Whether commits may wait for a member with these tags, and elections may count on it (protocol rules 13 and 29).
+    pub const fn may_be_synchronous(&self) -> bool {
+        !self.nofailover && !self.nosync && self.replicate_from.is_none()
+    }
 }

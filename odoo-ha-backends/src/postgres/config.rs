@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use odoo_ha_core::database::Endpoint;
 use odoo_ha_core::error::Error;
@@ -21,6 +22,9 @@ use super::programs::Programs;
 use super::settings;
 use super::user::Owner;
 use crate::common::secret::{Revealed, Secret};
+
+/// PostgreSQL counts the delay of replay in milliseconds, in 31 bits: 24 days.
+const MAX_APPLY_DELAY_MS: u128 = 24 * 24 * 3600 * 1000;
 
 /// Longest path of a Unix socket's directory: the kernel's 108 bytes less `/.s.PGSQL.65535` and the end mark.
 const MAX_SOCKET_DIR_BYTES: usize = 90;
@@ -59,6 +63,8 @@ pub struct PostgresConfig {
     /// A crashed database flushes its files by file system.
     pub(super) flushes_by_file_system: bool,
     pub(super) wal_keep_mb: u32,
+    /// A standby replays so late.
+    pub(super) apply_delay: Duration,
     pub(super) bootstrap_command: Option<ExternalCommand>,
     pub(super) clone_command: Option<ExternalCommand>,
     pub(super) clone_fallback: bool,
@@ -94,6 +100,7 @@ impl PostgresConfig {
             live: Parameters::default(),
             flushes_by_file_system: false,
             wal_keep_mb: 1024,
+            apply_delay: Duration::ZERO,
             bootstrap_command: None,
             clone_command: None,
             clone_fallback: false,
@@ -170,6 +177,15 @@ impl PostgresConfig {
         self
     }
 
+    /// As a standby, replays each commit so long after it was made (PostgreSQL's `recovery_min_apply_delay`; not at all late by default, at most 24
+    /// days, to the millisecond): a mistake can be looked up in the past for so long. Only for a member that is tagged `nofailover`, which never freezes
+    /// nor votes: it receives log at once, but is led by a new leader only when it has replayed, as late as ever, what it had received before.
+    #[must_use]
+    pub fn apply_delay(mut self, delay: Duration) -> Self {
+        self.apply_delay = delay;
+        self
+    }
+
     /// A program (an absolute path) and its arguments that make the data of a new cluster in place of `initdb`, such as a restore from backups. It is run as
     /// PostgreSQL's user, without a shell, and fills the directory that it gets for `{data_dir}` and in `ODOO_HA_DATA_DIR`; `{member}` and
     /// `ODOO_HA_MEMBER` are this member's name. Where it leaves a `recovery.signal`, the archive is replayed to its end.
@@ -210,6 +226,11 @@ impl PostgresConfig {
             command.check("clone_command", true)?;
         } else if self.clone_fallback {
             return Err(misconfigured("clone_fallback is set without a clone_command").hint("leave it out"));
+        }
+        let milliseconds = self.apply_delay.as_millis();
+        if milliseconds > MAX_APPLY_DELAY_MS || (milliseconds == 0 && !self.apply_delay.is_zero()) {
+            return Err(misconfigured(format!("recovery_min_apply_delay is {:?}", self.apply_delay))
+                .hint("choose one from 1 ms to 24 days, or leave it out"));
         }
         check_parameters(&self.parameters)
     }

@@ -61,6 +61,15 @@ impl PostgresReplication {
         let upstream = self.upstream_session(order).await?;
         let their_history = upstream_history(&upstream, order.timeline).await?;
         self.save_unarchived(&their_history, false).await?;
+        if self.is_behind().await? {
+            // What it has was streamed in a reign that this one followed, or it is found out when it has replayed that. The receiver ends
+            // before the reign is remembered, so that one that stays is tried again; and once more, should another have been started meanwhile.
+            self.ensure_upstream_slot(&upstream).await?;
+            self.end_receiver().await?;
+            let followed = self.follow_as_it_is(order, memory).await?;
+            self.end_receiver().await?;
+            return Ok(followed);
+        }
         let frozen = self.frozen(&memory, timeout / 2).await?;
         match divergence(&frozen, &their_history, &memory, order) {
             None => {

@@ -25,6 +25,10 @@ impl PostgresReplication {
         let now = self.wanted().await?;
         let same = now.clone().following(Some(&order.upstream)) == now;
         let Some(postmaster) = self.postmaster().filter(|_| same) else { return Ok(None) };
+        if self.is_behind().await? {
+            // It asks for nothing before it has replayed what it has.
+            return Ok(None);
+        }
         self.phase("asking why nothing is streamed");
         let session = self.session(&postmaster).await?;
         let upstream = match self.upstream_session(order).await {
@@ -38,6 +42,9 @@ impl PostgresReplication {
         // Nothing here receives: whoever holds the slot is a sender to this member's earlier life, or to a connection that is dead.
         self.free_upstream_slot(&upstream).await?;
         self.ensure_upstream_slot(&upstream).await?;
+        if let Some(why) = self.left_history(&upstream, order, position, segment_bytes).await? {
+            return Ok(Some(why));
+        }
         if has_log(&upstream, position, segment_bytes).await? {
             return Ok(None);
         }

@@ -12,7 +12,7 @@
 //! | `parameters` | the configured settings, changed while the database runs |
 //! | `memory` | term and copy, kept beside the data so that no clone carries them along |
 //! | `start`, `stop`, `process`, `instance` | processes: begin, adopt, watch, end all of them |
-//! | `freeze`, `follow`, `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
+//! | `freeze`, `follow` (with `delayed`), `copy`, `promote`, `synchronous` (with `dropped`), `bootstrap`, `slots`, `status` | one order each |
 //! | `external` | the operator's own commands that make a copy |
 //! | `archive` | log that an old leader had not archived |
 //! | `missing_log` | why a standby gets nothing from the upstream that it is told to follow |
@@ -26,6 +26,7 @@ mod client;
 mod config;
 mod control;
 mod copy;
+mod delayed;
 mod dropped;
 mod durable;
 mod error;

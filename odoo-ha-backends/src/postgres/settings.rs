@@ -235,6 +235,8 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
     let socket_dir = config.socket_dir.as_deref().unwrap_or(beside.dir());
     let upstream = wanted.upstream().map(ToString::to_string).unwrap_or_default();
     let slot = if wanted.upstream.is_some() { slot_name(&config.member) } else { String::new() };
+    // A database without an upstream is to come to the end of its log: a delayed standby is never told to wait there.
+    let delay = if wanted.upstream.is_some() { config.apply_delay.as_millis() } else { 0 }.to_string();
     let owned = [
         ("data_directory", config.data_dir.to_string_lossy().into_owned()),
         ("hba_file", config.data_dir.join("pg_hba.conf").to_string_lossy().into_owned()),
@@ -253,7 +255,7 @@ fn render(config: &PostgresConfig, beside: &Beside, wanted: &Wanted) -> Result<S
         ("recovery_target_name", String::new()),
         ("recovery_target_time", String::new()),
         ("recovery_target_xid", String::new()),
-        ("recovery_min_apply_delay", "0".into()),
+        ("recovery_min_apply_delay", delay),
         ("primary_conninfo", wanted.conninfo(config, beside)),
         ("primary_slot_name", slot),
         ("synchronous_standby_names", wanted.synchronous.clone()),

@@ -102,6 +102,13 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         self.timing.check()?;
         self.policy.check()?;
+        if self.tags.replicate_from.as_ref() == Some(&self.me) {
+            return Err(Error::new(
+                ErrorKind::Misconfigured,
+                format!("replicate_from names this member ({}) itself", self.me),
+            )
+            .hint("name the standby that it is to stream from, or leave it out to stream from the leader"));
+        }
         if let Some(acts_before) = self.watchdog
             && acts_before > self.timing.stop_budget
         {

@@ -6,7 +6,7 @@ use super::action::CallId;
 use super::state::State;
 use super::takeover::TakeOver;
 use super::{Bootstrap, Cause, Machine};
-use crate::database::{DatabaseOrder, DatabaseState, FollowOrder, Followed, Upstream};
+use crate::database::{DatabaseOrder, DatabaseState, FollowOrder, Followed, FollowedBy, Upstream};
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::member::MemberId;
@@ -18,6 +18,9 @@ use crate::time::Moment;
 const FOLLOW_RETRY: Duration = Duration::from_millis(500);
 /// How long a winner that could not be promoted leaves the next election to the others.
 const EXCLUDED_FOR: Duration = Duration::from_secs(30);
+/// Why a member does not stand for election though nobody leads (protocol rules 13 and 27).
+const NEVER_LEADS: &str = "nobody leads and this member must not: it is tagged nofailover, in so many words or because its replay is delayed \
+                           (recovery_min_apply_delay); start a member that may lead, or lift the tag and restart this agent";
 
 impl Machine {
     pub(super) fn following(&mut self) -> bool {
@@ -45,6 +48,16 @@ impl Machine {
         }
         self.follow_leader(&leader);
         false
+    }
+
+    /// Nobody leads, and this member must not: it says so as long as that lasts.
+    fn refuse_to_lead(&mut self, leader: &LeaderRecord) {
+        let lost = self.suspicious_at(leader).is_some_and(|at| at <= self.now);
+        if lost && self.config.tags.nofailover {
+            self.refuse(NEVER_LEADS);
+        } else if !lost && self.refusal.as_deref() == Some(NEVER_LEADS) {
+            self.refusal = None;
+        }
     }
 
     /// No cluster exists. Who may begin it does (protocol rule 38).
@@ -226,6 +239,7 @@ impl Machine {
 
     fn suspicion_due(&mut self, leader: &LeaderRecord) -> Option<Cause> {
         self.keep_data_without_leader(leader);
+        self.refuse_to_lead(leader);
         if self.running.is_some() || !self.may_vote(leader) || self.now < self.hold_off_until {
             return None;
         }
@@ -251,15 +265,16 @@ impl Machine {
             );
             return;
         }
-        self.announce_streaming(&holder);
+        self.announce_streaming();
         if !leader.serving || self.running.is_some() || self.now < self.follow_again_at {
             return;
         }
-        let wanted = (leader.mark.term, holder.clone());
         let runs = self.database.as_ref().is_some_and(|database| database.state == DatabaseState::Standby);
         if self.streams() {
             self.dry_since = self.now;
         }
+        let upstream = self.pick_upstream(leader, &holder);
+        let wanted = (leader.mark.term, upstream.clone());
         // A standby that is told to follow and gets nothing for long may have data that cannot: it is decided anew.
         let dry = self.now.since(self.dry_since) >= leader.ttl();
         if self.following.as_ref() == Some(&wanted) && runs && !self.reinit && !dry {
@@ -275,13 +290,13 @@ impl Machine {
             return;
         }
         let (Some(endpoint), Some(system_id)) =
-            (self.view.endpoint(&holder).cloned(), self.view.cluster.as_ref().map(|seen| seen.record.system_id))
+            (self.view.endpoint(&upstream).cloned(), self.view.cluster.as_ref().map(|seen| seen.record.system_id))
         else {
             return;
         };
         let order = FollowOrder {
             term: leader.mark.term,
-            upstream: Upstream { member: holder, endpoint },
+            upstream: Upstream { member: upstream, endpoint },
             timeline: leader.timeline,
             system_id,
             may_discard: self.may_discard,
@@ -295,14 +310,14 @@ impl Machine {
         self.order(DatabaseOrder::Follow(order), timeout);
     }
 
-    fn announce_streaming(&mut self, holder: &MemberId) {
-        let right = self.following.as_ref().is_some_and(|(_, followed)| followed == holder);
-        if self.streaming_announced || !right || !self.streams() {
+    fn announce_streaming(&mut self) {
+        let Some((_, upstream)) = self.following.clone() else { return };
+        if self.streaming_announced || !self.streams() {
             return;
         }
         self.streaming_announced = true;
-        let sentence = format!("the database streams from {holder}");
-        self.tell(EventKind::Streaming { leader: holder.clone() }, sentence);
+        let sentence = format!("the database streams from {upstream}");
+        self.tell(EventKind::Streaming { leader: upstream }, sentence);
     }
 
     /// Data may go only when no election counts on them: this member's record says so, and by a read begun after that its name is
@@ -322,7 +337,7 @@ impl Machine {
         }
     }
 
-    fn counted(&self) -> bool {
+    pub(super) fn counted(&self) -> bool {
         self.view
             .sync
             .as_ref()
@@ -348,7 +363,8 @@ impl Machine {
     }
 
     pub(super) fn followed(&mut self, order: &FollowOrder, followed: &Followed) {
-        self.following = Some((order.term, order.upstream.member.clone()));
+        let before = self.following.replace((order.term, order.upstream.member.clone()));
+        let again = before == self.following && followed.by == FollowedBy::Nothing;
         self.dry_since = self.now;
         self.needs_discard = false;
         self.may_discard = false;
@@ -368,6 +384,10 @@ impl Machine {
             self.reinit = false;
         }
         let began = self.follow_began.take().unwrap_or(self.now);
+        if again {
+            // It got nothing for a while, and that is not the fault of its data: nothing new.
+            return;
+        }
         let duration_ms = self.now.since(began).as_millis() as u64;
         let leader = order.upstream.member.clone();
         let sentence = format!("the database follows {leader} after {duration_ms} ms");
@@ -378,6 +398,11 @@ impl Machine {
         self.follow_again_at = self.after(FOLLOW_RETRY);
         self.following = None;
         self.may_discard = false;
+        if self.is_cascade(&order.upstream.member) {
+            // Only the leader can show that data must go.
+            self.upstream_failed(&order.upstream.member, &failure.to_string());
+            return;
+        }
         if failure.kind == ErrorKind::Diverged && !order.may_discard {
             self.needs_discard = true;
             self.follow_again_at = self.now;

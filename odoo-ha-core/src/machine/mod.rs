@@ -36,6 +36,7 @@ mod sync_change;
 mod takeover;
 mod transitions;
 mod upkeep;
+mod upstream;
 mod view;
 mod wake;
 mod watch;
@@ -122,6 +123,8 @@ pub struct Machine {
     /// Whom the local database was last told to follow, and in which term.
     following: Option<(Term, MemberId)>,
     streaming_announced: bool,
+    /// Of the member that is streamed from instead of the leader.
+    cascade: upstream::Cascade,
     follow_began: Option<Moment>,
     follow_again_at: Moment,
     /// When the database last streamed, or was last told to.
@@ -202,6 +205,7 @@ impl Machine {
             config,
             following: None,
             streaming_announced: false,
+            cascade: upstream::Cascade::default(),
             follow_began: None,
             follow_again_at: now,
             dry_since: now,

@@ -130,8 +130,13 @@ impl Machine {
             Some(member) if !self.view.members.contains_key(member) => Err(format!("{member} is not a member")),
             Some(member) if fit(member) => Ok(member.clone()),
             Some(member) => {
+                let from = self.view.members.get(member).and_then(|seen| seen.record.tags.replicate_from.as_ref());
                 let synchronous = self.view.sync.as_ref().is_some_and(|s| s.record.rule == ElectionRule::Synchronous);
-                Err(if synchronous && streaming.contains(member) {
+                Err(if let Some(from) = from {
+                    format!(
+                        "{member} is tagged to stream from {from} and is not counted: lift its tag replicate_from first"
+                    )
+                } else if synchronous && streaming.contains(member) {
                     format!("{member} is not a synchronous standby: wait until it is, or lift its tags")
                 } else {
                     format!("{member} does not stream from the leader: bring it back first")

@@ -144,8 +144,8 @@ impl Machine {
         let wanted = |member: &MemberId, data: &DataId| {
             self.view.members.get(member).is_none_or(|seen| {
                 let record = &seen.record;
-                let tagged = record.tags.nosync || record.tags.nofailover;
-                !record.leaving && !tagged && record.data.as_ref().is_none_or(|now| now == data)
+                let untagged = record.tags.may_be_synchronous();
+                !record.leaving && untagged && record.data.as_ref().is_none_or(|now| now == data)
             })
         };
         let mut kept: BTreeSet<MemberId> = sync
@@ -198,8 +198,7 @@ impl Machine {
     fn copy_to_count_on(&self, member: &MemberId, term: Term) -> Option<&DataId> {
         let record = &self.view.members.get(member)?.record;
         let wanted = !record.leaving
-            && !record.tags.nosync
-            && !record.tags.nofailover
+            && record.tags.may_be_synchronous()
             && record.system_id == self.view.cluster.as_ref().map(|seen| seen.record.system_id)
             && record.data_term == term;
         record.data.as_ref().filter(|_| wanted)

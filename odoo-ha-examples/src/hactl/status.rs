@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use odoo_ha_core::database::DatabaseState;
 use odoo_ha_core::error::Error;
-use odoo_ha_core::member::ClusterId;
+use odoo_ha_core::member::{ClusterId, Tags};
 use odoo_ha_core::records::{
     ElectionRule, LeaderRecord, MemberRecord, Record, RequestOutcome, RequestRecord, SyncRecord, decode,
 };
@@ -63,8 +63,9 @@ fn render(snapshot: &Snapshot, cluster: &ClusterId) -> Result<String, Error> {
     for (key, entry) in snapshot.entries.iter().filter(|(key, _)| key.as_str().starts_with("members/")) {
         let member: MemberRecord = decode(cluster, key, &entry.value)?;
         let from = member.streams_from.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let tags = tags(&member.tags);
         line(format!(
-            "{:<16} {:<14} {:<14} {:>8} {:>14}  {from}",
+            "{:<16} {:<14} {:<14} {:>8} {:>14}  {from}{tags}",
             member.member.to_string(),
             member.state,
             word(member.database),
@@ -80,6 +81,24 @@ fn render(snapshot: &Snapshot, cluster: &ClusterId) -> Result<String, Error> {
 
 fn record<R: Record>(snapshot: &Snapshot, cluster: &ClusterId, key: &Key) -> Result<Option<R>, Error> {
     snapshot.entries.get(key).map(|entry| decode(cluster, key, &entry.value)).transpose()
+}
+
+/// What its operator said of a member; nothing for one without tags.
+fn tags(tags: &Tags) -> String {
+    let mut words = Vec::new();
+    if tags.nofailover {
+        words.push("nofailover: true".to_owned());
+    }
+    if tags.nosync {
+        words.push("nosync: true".to_owned());
+    }
+    if tags.failover_priority != 0 {
+        words.push(format!("failover_priority: {}", tags.failover_priority));
+    }
+    if let Some(upstream) = &tags.replicate_from {
+        words.push(format!("replicate_from: {upstream}"));
+    }
+    if words.is_empty() { String::new() } else { format!("  {{{}}}", words.join(", ")) }
 }
 
 const fn word(database: DatabaseState) -> &'static str {

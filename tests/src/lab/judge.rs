@@ -1,7 +1,7 @@
 //! What must never be, whatever happened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::prober::Accepted;
 use super::writer::Book;
@@ -42,9 +42,11 @@ pub(super) fn two_writers(seen: &[Accepted]) -> Option<String> {
     None
 }
 
-/// What was acknowledged and is not there.
-pub(super) fn lost(book: &Book, there: &BTreeSet<i64>) -> Vec<i64> {
-    book.acknowledged.iter().map(|row| row.id).filter(|id| !there.contains(id)).collect()
+/// What was acknowledged and is not there, except what was in a time in which it may be lost.
+pub(super) fn lost(book: &Book, there: &BTreeSet<i64>, permitted: Option<(Instant, Instant)>) -> Vec<i64> {
+    let excused = |ended: Instant| permitted.is_some_and(|(from, to)| from <= ended && ended <= to);
+    let counted = book.acknowledged.iter().filter(|row| !excused(row.ended));
+    counted.map(|row| row.id).filter(|id| !there.contains(id)).collect()
 }
 
 /// The longest time between two acknowledged writes.
@@ -55,8 +57,6 @@ pub(super) fn longest_gap(book: &Book) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// Node, timeline, begin and end in milliseconds.

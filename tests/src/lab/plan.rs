@@ -1,5 +1,7 @@
 //! What a lab is built by.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::node::Settings;
 use super::store::Store;
 
@@ -13,6 +15,8 @@ pub struct Plan {
     policy: String,
     cluster: String,
     postgres: String,
+    nodes_own: BTreeMap<usize, (String, String)>,
+    uncounted: BTreeSet<String>,
     pub(super) synchronous: bool,
     disk_megabytes: Option<u32>,
     files: bool,
@@ -28,6 +32,8 @@ impl Plan {
             policy: String::new(),
             cluster: String::new(),
             postgres: String::new(),
+            nodes_own: BTreeMap::new(),
+            uncounted: BTreeSet::new(),
             synchronous: true,
             disk_megabytes: None,
             files: false,
@@ -58,6 +64,22 @@ impl Plan {
         self
     }
 
+    /// With these lines of `[cluster]` and of `[postgres]` for this node, counted from 1, besides all others'.
+    pub fn node(mut self, number: usize, cluster: &str, postgres: &str) -> Self {
+        self.nodes_own.insert(number, (cluster.to_owned(), postgres.to_owned()));
+        self
+    }
+
+    /// Commits never wait for this node, counted from 1: its own lines say so.
+    pub fn uncounted(mut self, number: usize) -> Self {
+        self.uncounted.insert(node_name(number));
+        self
+    }
+
+    pub(super) fn is_uncounted(&self, name: &str) -> bool {
+        self.uncounted.contains(name)
+    }
+
     /// With a disk of this size for each node's data.
     pub fn disks(mut self, megabytes: u32) -> Self {
         self.disk_megabytes = Some(megabytes);
@@ -76,14 +98,15 @@ impl Plan {
         self.policy("sync_mode = \"asynchronous\"")
     }
 
-    pub(super) fn settings(&self, store: &Store) -> Settings {
+    pub(super) fn settings(&self, store: &Store, number: usize) -> Settings {
+        let (cluster, postgres) = self.nodes_own.get(&number).cloned().unwrap_or_default();
         Settings {
             founders: (1..=self.nodes).map(node_name).collect(),
             store: store.urls(),
             timing: self.timing.clone(),
             policy: self.policy.clone(),
-            cluster: self.cluster.clone(),
-            postgres: self.postgres.clone(),
+            cluster: format!("{}\n{cluster}", self.cluster),
+            postgres: format!("{}\n{postgres}", self.postgres),
             disk_megabytes: self.disk_megabytes,
             files: self.files,
         }

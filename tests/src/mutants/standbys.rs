@@ -2,6 +2,7 @@
 
 use super::{Catch, Mutant, edit};
 
+const MEMBER: &str = "odoo-ha-core/src/member.rs";
 const SYNC_CHANGE: &str = "odoo-ha-core/src/machine/sync_change.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
@@ -126,21 +127,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[13],
         breaks: "a member tagged nosync or nofailover is waited for and counted",
         edits: &[
-            edit(
-                SYNC_CHANGE,
-                [
-                    "&& ",
-                    "!record.tags.nosync\n            && !record.tags.nofailover",
-                    "\n            && record.system_id",
-                ],
-                "true",
-            ),
-            edit(
-                SYNC_CHANGE,
-                ["let tagged = ", "record.tags.nosync || record.tags.nofailover", ";"],
-                "record.tags.nosync && record.header.cluster.as_str().is_empty()",
-            ),
+            edit(SYNC_CHANGE, ["&& ", "record.tags.may_be_synchronous()", "\n            && record.system_id"], "true"),
+            edit(SYNC_CHANGE, ["let untagged = ", "record.tags.may_be_synchronous()", ";"], "true"),
         ],
+        caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
+    },
+    Mutant {
+        name: "cascading_member_is_named",
+        rules: &[29],
+        breaks: "a member that is tagged to stream from another standby is waited for and counted",
+        edits: &[edit(MEMBER, ["!self.nofailover && !self.nosync", " && self.replicate_from.is_none()", "\n"], "")],
         caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
     },
     Mutant {

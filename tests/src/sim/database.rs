@@ -191,7 +191,7 @@ impl Database {
 
     /// Whether it sends log to whoever streams from it.
     pub(super) fn sends(&self) -> bool {
-        self.state == DatabaseState::Primary || self.stopping
+        matches!(self.state, DatabaseState::Primary | DatabaseState::Standby) || self.stopping
     }
 
     /// Sets who is waited for. Some processes go by the old setting until then, some by the new one from now on: whichever is easier is enough.

@@ -32,9 +32,7 @@ impl World {
     /// All members but the leader stream from it.
     pub fn all_stream(&self) -> bool {
         let Some(leader) = self.leader() else { return false };
-        self.nodes.iter().all(|(name, node)| {
-            node.gone || *name == leader || node.database.streaming && node.database.upstream.as_ref() == Some(&leader)
-        })
+        self.nodes.iter().all(|(name, node)| node.gone || *name == leader || self.has_its_log_from(name, &leader))
     }
 
     /// When all is well every client reads once more: what was acknowledged is there.

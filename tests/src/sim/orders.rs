@@ -283,12 +283,15 @@ impl World {
             return refused(ErrorKind::Misconfigured, "the data are of another cluster");
         }
         let there = self.nodes.get(upstream).filter(|_| self.talk(name, upstream));
-        let source = there.map(|node| &node.database).filter(|db| db.state == DatabaseState::Primary && !db.hung);
+        let serves = |db: &&Database| matches!(db.state, DatabaseState::Primary | DatabaseState::Standby) && !db.hung;
+        let source = there.map(|node| &node.database).filter(serves);
         // Begun by this very order, a rewind goes on; one that another left is of no use.
         let rewinds = self.node(name).begun.is_some() && own.broken == Some(HalfWay::Rewind) && !order.reclone;
         let by = match source {
             Some(_) if rewinds => FollowedBy::Rewind,
             _ if !has_data || order.reclone => FollowedBy::Clone,
+            // A standby may be behind; that its upstream is another one of the same reign was decided with the leader.
+            Some(source) if source.state == DatabaseState::Standby => FollowedBy::Nothing,
             Some(source) if !own.is_prefix_of(source) => FollowedBy::Rewind,
             Some(_) | None => FollowedBy::Nothing,
         };

@@ -16,7 +16,7 @@ pub enum Clocks {
 /// What is out of the ordinary in every world of a profile; what exactly is drawn for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Oddity {
-    /// Some members are tagged `nofailover` or `nosync`, and have priorities.
+    /// Some members are tagged `nofailover`, `nosync` or `replicate_from`, and have priorities.
     Tags,
     /// In asynchronous mode a candidate may lack a few records only.
     LagLimit,
@@ -396,7 +396,7 @@ impl Profile {
         },
         Self {
             name: "tags",
-            about: "members that must not lead or must not be counted, and limits of lag, in every mode; two to five members",
+            about: "members that must not lead, must not be counted or stream from one another, and limits of lag, in every mode; two to five members",
             nodes: (2, 5),
             modes: &[(2, Asynchronous), (2, Synchronous), (1, Strict)],
             faults: TAGGED,

@@ -376,6 +376,12 @@ fn make_odd(config: &mut Config, plan: &Plan) {
     if has(Oddity::Tags) {
         config.tags.failover_priority = i32::try_from(own.below(3)).unwrap_or_default();
         (config.tags.nofailover, config.tags.nosync) = (taggable && own.one_in(3), taggable && own.one_in(3));
+        // Any other member, one that may lead as well as one that cascades itself: also in a circle.
+        let named = (place + 1 + own.below(nodes - 1)) % nodes;
+        if taggable && own.one_in(3) {
+            config.tags.replicate_from =
+                char::from_u32(u32::from(b'a') + named as u32).and_then(|name| MemberId::new(name).ok());
+        }
         if config.tags.nofailover {
             config.bootstrap = Bootstrap::Never;
         }

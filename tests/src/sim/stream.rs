@@ -89,8 +89,9 @@ impl Stream<'_> {
 
     fn connect(&mut self) -> Option<Receiver> {
         let (own, upstream) = (&self.standby.database, &self.upstream.database);
-        let ready = upstream.state == DatabaseState::Primary && !upstream.hung && own.is_prefix_of(upstream);
-        if !ready || upstream.flushed < own.log.len() {
+        let serves = matches!(upstream.state, DatabaseState::Primary | DatabaseState::Standby);
+        // As PostgreSQL does: the upstream's log of that timeline must reach as far as the standby's own.
+        if !serves || upstream.hung || upstream.flushed < own.log.len() || !own.is_prefix_of(upstream) {
             return None;
         }
         *self.order += 1;

@@ -400,19 +400,36 @@ impl World {
         let Some(leader) = self.leader() else { return false };
         let asynchronous = self.node(&leader).config.policy.sync_mode == SyncMode::Asynchronous;
         let Some(record) = self.store.sync() else { return false };
-        let follows = |node: &Node| node.database.streaming && node.database.upstream.as_ref() == Some(&leader);
-        if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || follows(node)) {
+        if !self.nodes.iter().all(|(name, node)| *name == leader || node.gone || self.has_its_log_from(name, &leader)) {
             return false;
         }
-        let may_be_left_out = |node: &Node| asynchronous || node.config.tags.nosync || node.config.tags.nofailover;
+        let may_be_left_out = |node: &Node| asynchronous || !node.config.tags.may_be_synchronous();
         let others = || self.nodes.iter().filter(|(name, node)| **name != leader && !node.gone);
         if !others().all(|(name, node)| may_be_left_out(node) || record.names.contains_key(name)) {
             return false;
         }
         // A status is a copy of much: asked for last.
         let Some(status) = self.node(&leader).machine.as_ref().map(Machine::status) else { return false };
-        let says = |name| status.members.get(name).is_some_and(|member| member.streams_from.as_ref() == Some(&leader));
-        others().all(|(name, _)| says(name))
+        let says = |name, node: &Node| {
+            let upstream = status.members.get(name).and_then(|member| member.streams_from.as_ref());
+            upstream == Some(&leader) || upstream.is_some() && upstream == node.config.tags.replicate_from.as_ref()
+        };
+        others().all(|(name, node)| says(name, node))
+    }
+
+    /// Whether this member streams from the leader, or, if its tag says so, from another that does.
+    pub fn has_its_log_from(&self, name: &MemberId, leader: &MemberId) -> bool {
+        let mut at = name;
+        // One step more than there are members goes in a circle.
+        for _ in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get(at).filter(|node| node.database.streaming) else { return false };
+            match node.database.upstream.as_ref() {
+                Some(upstream) if upstream == leader => return true,
+                Some(upstream) if node.config.tags.replicate_from.as_ref() == Some(upstream) => at = upstream,
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Begins to measure the longest time without an acknowledged write.

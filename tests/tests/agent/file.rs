@@ -166,3 +166,39 @@ fn what_is_wrong_is_refused_with_its_place() {
     assert!(String::from_utf8_lossy(&none.stderr).contains("/nowhere/node.toml cannot be read"));
     assert_eq!(none.status.code(), Some(2));
 }
+
+/// The small file of the documentation with a line more in one of its sections.
+fn check_with(section: &str, line: &str) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(section), "{text}");
+    std::fs::write(&path, text.replacen(section, &format!("{section}\n{line}"), 1)).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--check", "--config"]).arg(&path).output().unwrap()
+}
+
+#[test]
+fn a_delayed_standby_never_leads_and_is_never_waited_for() {
+    let shown = check_with("[postgres]", "recovery_min_apply_delay = \"1h\"");
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in ["nofailover = true", "nosync = true", "recovery_min_apply_delay = \"1h\""] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+    for wrong in ["10us", "25days", "0s"] {
+        let refused = check_with("[postgres]", &format!("recovery_min_apply_delay = \"{wrong}\""));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("recovery_min_apply_delay"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn a_node_does_not_stream_from_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(file(&directory, "")).unwrap();
+    let member = text.lines().find_map(|line| line.strip_prefix("member = ")).unwrap();
+    let refused = check_with("[cluster]", &format!("replicate_from = {member}"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("replicate_from names this node itself"), "{said}");
+    assert!(check_with("[cluster]", "replicate_from = \"somebody\"").status.success());
+}

@@ -72,6 +72,7 @@ fn everything() -> Vec<AgentConfig> {
             nofailover: false,
             nosync: false,
             failover_priority: 0,
+            replicate_from: MemberId::new("b").ok(),
         },
         dcs,
         postgres: PostgresSection {
@@ -87,6 +88,7 @@ fn everything() -> Vec<AgentConfig> {
             run_as: text(),
             networks: Vec::new(),
             wal_keep_mb: 1,
+            recovery_min_apply_delay: Some(Duration::ZERO),
             bootstrap_command: Some(Vec::new()),
             clone_command: Some(Vec::new()),
             clone_fallback: false,

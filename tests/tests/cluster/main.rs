@@ -12,4 +12,5 @@ mod frozen;
 mod kills;
 mod restarts;
 mod standbys;
+mod tagged;
 mod wishes;

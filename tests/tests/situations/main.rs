@@ -14,6 +14,7 @@ mod asked_for_fresh_copies_while_nobody_leads;
 mod asynchronous_candidates_within_the_lag;
 mod best_voter_vanishes;
 mod bootstrap_first_wins;
+mod cascading;
 mod change_of_names_unanswered;
 mod clock_jumped;
 mod copy_that_lost_data_is_not_counted;

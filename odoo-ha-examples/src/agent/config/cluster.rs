@@ -31,6 +31,8 @@ pub struct ClusterSection {
     /// Of those with equal data, who is higher leads.
     #[serde(default)]
     pub failover_priority: i32,
+    /// Streams from this member as long as that is a standby that streams itself.
+    pub replicate_from: Option<MemberId>,
 }
 
 impl ClusterSection {
@@ -38,6 +40,7 @@ impl ClusterSection {
         let mut tags = Tags::default();
         (tags.nofailover, tags.nosync) = (self.nofailover, self.nosync);
         tags.failover_priority = self.failover_priority;
+        tags.replicate_from.clone_from(&self.replicate_from);
         tags
     }
 }

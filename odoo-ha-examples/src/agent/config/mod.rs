@@ -96,7 +96,7 @@ impl AgentConfig {
         if text.len() as u64 > MOST_BYTES {
             return Err(wrong("is longer than 1 MiB").hint("it is another file than you think"));
         }
-        let config: Self = toml::from_str(&text).map_err(|error| {
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
             // Not the error's own text, which shows the line: whoever wrote a password into it must not find it in a log.
             let start = error.span().map_or(0, |span| span.start);
             let line = (text[..start].matches('\n').count() + 1).min(text.lines().count());
@@ -105,6 +105,10 @@ impl AgentConfig {
                 .hint("docs/reference/configuration.md has every key")
         })?;
         config.check()?;
+        if config.postgres.recovery_min_apply_delay.is_some() {
+            // Implied: one that replays late must neither lead nor be waited for.
+            (config.cluster.nofailover, config.cluster.nosync) = (true, true);
+        }
         Ok(config)
     }
 
@@ -117,6 +121,15 @@ impl AgentConfig {
         let timing = self.timing.timing();
         timing.check()?;
         self.dcs.build(self.cluster.name.clone())?;
+        if self.postgres.recovery_min_apply_delay.is_some_and(|delay| delay.is_zero()) {
+            return Err(wrong(
+                "postgres",
+                "recovery_min_apply_delay is nothing: choose one from 1 ms to 24 days, or leave it out",
+            ));
+        }
+        if self.cluster.replicate_from.as_ref() == Some(&self.cluster.member) {
+            return Err(wrong("cluster", "replicate_from names this node itself: name another, or leave it out"));
+        }
         self.postgres.config(self.cluster.member.clone()).check()?;
         match &self.address {
             Some(AddressSection::Listener(section)) => section.config(self.postgres.endpoint().to_string()).check()?,

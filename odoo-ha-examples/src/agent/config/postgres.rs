@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use odoo_ha_backends::postgres::PostgresConfig;
 use odoo_ha_core::database::Endpoint;
@@ -43,6 +44,9 @@ pub struct PostgresSection {
     /// How much log is kept for nodes that are away, in MiB.
     #[serde(default = "wal_keep_mb")]
     pub wal_keep_mb: u32,
+    /// As a standby it replays each commit so much later.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde::option")]
+    pub recovery_min_apply_delay: Option<Duration>,
     /// A program with its arguments that makes the data of a new cluster in place of `initdb`.
     pub bootstrap_command: Option<Vec<String>>,
     /// A program with its arguments that makes this node's copy in place of `pg_basebackup`.
@@ -85,7 +89,8 @@ impl PostgresSection {
             .superuser(&self.superuser)
             .replication_user(&self.replication_user)
             .networks(&self.networks)
-            .wal_keep_mb(self.wal_keep_mb);
+            .wal_keep_mb(self.wal_keep_mb)
+            .apply_delay(self.recovery_min_apply_delay.unwrap_or_default());
         for (name, value) in &self.parameters {
             config = config.parameter(name, value);
         }

@@ -1,5 +1,5 @@
-//! Who is tagged `nofailover` is neither elected nor handed leadership, and is never counted; who is tagged `nosync` is never counted (protocol rule
-//! 13). What an operator asks for by name and by force is excused.
+//! Who is tagged `nofailover` is neither elected nor handed leadership, and is never counted; who is tagged `nosync`, or cascades
+//! (`replicate_from`), is never counted (protocol rules 13 and 29). What an operator asks for by name and by force is excused.
 
 use odoo_ha_core::records::Origin;
 
@@ -27,10 +27,12 @@ impl Invariant for TagsAreHeard {
                 let now = world.records.sync.as_ref()?;
                 let gained = now.names.keys().find(|name| {
                     let node = world.nodes.get(*name);
-                    node.is_some_and(|node| node.config.tags.nosync || node.config.tags.nofailover)
-                        && before
-                            .as_ref()
-                            .is_none_or(|before| !before.names.contains_key(*name) && before.leader != **name)
+                    node.map(|node| &node.config.tags).is_some_and(|tags| {
+                        // Not by the method that the machine asks, so that a mistake in it is seen.
+                        tags.nosync || tags.nofailover || tags.replicate_from.is_some()
+                    }) && before
+                        .as_ref()
+                        .is_none_or(|before| !before.names.contains_key(*name) && before.leader != **name)
                 });
                 gained.map(|name| format!("{name} is counted, its tags forbid it"))
             }
@@ -64,6 +66,14 @@ mod tests {
     fn a_member_that_must_not_be_counted_is_seen() {
         let (mut world, _, others) = whole(SyncMode::Synchronous);
         world.node_mut(&others[0]).config.tags.nosync = true;
+        world.facts.push(Fact::SyncWritten { before: None });
+        breaks_among_others(&mut world, "tags_are_heard");
+    }
+
+    #[test]
+    fn a_cascading_member_that_is_counted_is_seen() {
+        let (mut world, leader, others) = whole(SyncMode::Synchronous);
+        world.node_mut(&others[0]).config.tags.replicate_from = Some(leader);
         world.facts.push(Fact::SyncWritten { before: None });
         breaks_among_others(&mut world, "tags_are_heard");
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use odoo_ha_core::member::{DataId, MemberId};
-use odoo_ha_core::term::Mark;
+use odoo_ha_core::term::{Mark, Term};
 
 use super::super::{Fact, World};
 use super::Invariant;
@@ -16,6 +16,8 @@ use super::Invariant;
 pub(super) struct VotesBind {
     votes: BTreeMap<MemberId, (Mark, DataId)>,
     newest: BTreeMap<MemberId, Mark>,
+    /// The newest record of each reign that has a holder.
+    reigns: BTreeMap<Term, Mark>,
     /// One of them was seen broken: looked at again until it is whole.
     broken: bool,
 }
@@ -37,7 +39,12 @@ impl VotesBind {
             if !database.streaming || database.data_id.as_ref() != Some(data) {
                 return None;
             }
-            let allowed = database.upstream.as_ref().and_then(|upstream| self.newest.get(upstream));
+            let upstream = database.upstream.as_ref();
+            // Who cascades has its log from a standby of a reign of which it has seen a newer record.
+            let named = upstream.filter(|_| world.nodes[member].config.tags.replicate_from.as_ref() == upstream);
+            let source = named.and_then(|name| world.nodes.get(name)).map(|node| &node.database);
+            let of_reign = source.and_then(|source| self.reigns.get(&source.term));
+            let allowed = upstream.and_then(|upstream| self.newest.get(upstream)).max(of_reign);
             let binds = allowed.is_none_or(|mark| mark <= against);
             binds.then(|| format!("{member} voted against {against} and streams from {:?}", database.upstream))
         })
@@ -58,6 +65,7 @@ impl Invariant for VotesBind {
                     restored = true;
                     self.votes.clear();
                     self.newest.clear();
+                    self.reigns.clear();
                 }
                 // Nobody's votes, nodes or leader.
                 Fact::Acknowledged { .. } => continue,
@@ -65,6 +73,7 @@ impl Invariant for VotesBind {
                     let Some(record) = &world.records.leader else { continue };
                     if let Some(holder) = &record.holder {
                         self.newest.insert(holder.clone(), record.mark);
+                        self.reigns.insert(record.mark.term, record.mark);
                     }
                 }
                 Fact::Voted { member } if !restored => broken = broken.or(self.voted(world, member)),
