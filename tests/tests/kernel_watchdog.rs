@@ -79,6 +79,32 @@ async fn a_leave_that_is_shorter_than_a_feed_starts_no_device() {
     until("it stops", || !device.seen().runs).await;
 }
 
+/// An embedder may shorten `ttl`. What was fed cannot be taken back, but nothing is added to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nearer_deadline_that_comes_too_late_ends_the_feeding() {
+    let device = FakeWatchdog::new(1, now);
+    let dog = dog(&device);
+    dog.arm(feed(1, Some(now() + TIME)), TIME).await.unwrap();
+    until("it runs", || device.seen().runs).await;
+    let near = dog.feed(feed(1, Some(now() + ms(200))), TIME).await.unwrap_err();
+    assert_eq!(near.kind(), ErrorKind::NotReady);
+    let feeds = device.seen().feeds;
+    until("it resets", || device.seen().reset.is_some()).await;
+    assert!(device.seen().feeds <= feeds + 1, "{:?}, {feeds} before", device.seen());
+    dog.disarm(TIME).await.unwrap();
+}
+
+/// With nowayout, to open it is to be reset by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_of_which_the_kernel_says_nothing_is_not_touched() {
+    let device = FakeWatchdog::new(1, now);
+    std::fs::remove_dir_all(device.sysfs_dir()).unwrap();
+    let dog = dog(&device);
+    dog.disarm(TIME).await.unwrap();
+    assert!(dog.arm(feed(1, Some(now() + TIME)), TIME).await.is_err());
+    assert_eq!((device.seen().feeds, device.seen().stops, device.seen().runs), (0, 0, false));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_stops_the_device_and_its_end_starts_it() {
     let device = FakeWatchdog::new(1, now);

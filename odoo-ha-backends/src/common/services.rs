@@ -1,6 +1,7 @@
 //! Services in an order, of whatever kinds.
 
 use std::fmt::Debug;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::roles::{ServiceManager, ServiceState};
 use odoo_ha_core::term::Term;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Most services of one node.
@@ -66,11 +68,13 @@ pub trait Service: Send + Sync + Debug {
 ///
 /// They are started in their order, each when the one before it has started, and stopped in the reverse order. Each is given its share of the
 /// time that is left to stop in good order, and what has not stopped after half of it is killed; one that cannot be stopped keeps no other
-/// from being stopped. The highest term that they were started for is remembered for the life of this value, and an older one refused.
+/// from being stopped. A stop ends a start that is under way. The highest term that they were started for is remembered for the life of this value, and an older one refused.
 #[derive(Debug)]
 pub struct Services {
     services: Vec<Arc<dyn Service>>,
     highest: Mutex<Term>,
+    /// How often a stop has begun: each ends a start that is under way.
+    stops: watch::Sender<u64>,
 }
 
 impl Services {
@@ -92,7 +96,7 @@ impl Services {
                 );
             }
         }
-        Ok(Self { services, highest: Mutex::default() })
+        Ok(Self { services, highest: Mutex::default(), stops: watch::Sender::new(0) })
     }
 
     fn admit(&self, term: Term) -> Result<(), Error> {
@@ -103,6 +107,18 @@ impl Services {
         }
         *highest = term;
         Ok(())
+    }
+
+    /// Does it unless a stop begins. What is dropped then is killed with what it has started, as far as that is its child; the stop sees to the rest.
+    async fn unless_stopped(&self, work: impl Future<Output = Result<(), Error>> + Send) -> Result<(), Error> {
+        let mut stops = self.stops.subscribe();
+        tokio::select! {
+            biased;
+            _ = stops.changed() => {
+                Err(Error::new(ErrorKind::Unknown, "the services were stopped while they were being started"))
+            }
+            result = work => result,
+        }
     }
 
     async fn start_all(&self, deadline: Instant) -> Result<(), Error> {
@@ -165,10 +181,11 @@ fn left(deadline: Instant) -> Duration {
 impl ServiceManager for Services {
     async fn start(&self, term: Term, timeout: Duration) -> Result<(), Error> {
         self.admit(term)?;
-        self.start_all(Instant::now() + timeout).await
+        self.unless_stopped(self.start_all(Instant::now() + timeout)).await
     }
 
     async fn stop(&self, timeout: Duration) -> Result<(), Error> {
+        self.stops.send_modify(|stops| *stops = stops.wrapping_add(1));
         self.stop_all(Instant::now() + timeout).await
     }
 
@@ -176,8 +193,11 @@ impl ServiceManager for Services {
         self.admit(term)?;
         let deadline = Instant::now() + timeout;
         // The start needs its part of the time, too.
-        self.stop_all(Instant::now() + timeout / 2).await?;
-        self.start_all(deadline).await
+        self.unless_stopped(async {
+            self.stop_all(Instant::now() + timeout / 2).await?;
+            self.start_all(deadline).await
+        })
+        .await
     }
 
     async fn status(&self, timeout: Duration) -> Result<ServiceState, Error> {

@@ -107,9 +107,13 @@ impl GuardWatchdog {
         let (data_dir, own) =
             tokio::task::spawn_blocking(move || (resolve(data_dir), proc::own_identity())).await.map_err(blocked)?;
         let own = own.ok_or_else(|| Error::new(ErrorKind::Misconfigured, "guard: /proc does not show this process"))?;
+        let Some(data_dir) = data_dir.to_str() else {
+            let what = "guard: data_dir leads to a path that is no plain text";
+            return Err(Error::new(ErrorKind::Misconfigured, what).hint("give it a path of UTF-8"));
+        };
         let request = Request::Arm(Arm {
             leave: feed.into(),
-            data_dir: data_dir.to_string_lossy().into_owned(),
+            data_dir: data_dir.to_owned(),
             agent_started: own.started,
             acts_before_ms: u64::try_from(self.config.acts_before.as_millis()).unwrap_or(u64::MAX),
             kill_agent: self.config.kill_agent,

@@ -41,7 +41,8 @@ pub(super) fn list() -> io::Result<Vec<Seen>> {
 
 /// One process; `None` when it is gone or a zombie.
 pub(super) fn look(pid: i32) -> Option<Seen> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // A name is bytes, and the kernel may have cut it within a letter.
+    parse(pid, &String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
 /// Its working directory, as the kernel knows it: no disk is touched.

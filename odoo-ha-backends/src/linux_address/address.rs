@@ -173,7 +173,14 @@ impl LinuxAddress {
             })?;
             tracing::debug!(%address, interface, "address removed");
         }
-        Ok(())
+        // What the kernel did not know by that prefix is still there.
+        match self.interface() {
+            Ok(left) if !left.prefixes.is_empty() => {
+                let what = format!("linux-address: {address} is on {interface} in a form that cannot be removed");
+                Err(unknown(Error::new(ErrorKind::Unavailable, what).hint("see `ip address`, and remove it by hand")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remember(&self, announced: Option<Instant>) {

@@ -50,7 +50,9 @@ impl Interface {
         let all = getifaddrs().map_err(|error| refused(what(), error.into()))?;
         let mut found = None;
         let mut prefixes = Vec::new();
-        for entry in all.filter(|entry| entry.interface_name == name) {
+        // An IPv4 address with a label has that in place of the interface's name (getifaddrs of glibc), and it begins with it.
+        let of_it = |seen: &str| seen.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        for entry in all.filter(|entry| of_it(&entry.interface_name)) {
             let Some(seen) = entry.address else { continue };
             if let Some(link) = seen.as_link_addr() {
                 found = Some((*link, entry.flags));

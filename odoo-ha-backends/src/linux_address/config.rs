@@ -160,8 +160,10 @@ impl LinuxAddressConfig {
             wrong("linux-address: the program ip, with which the guard drops the address, is not there".to_owned())
                 .hint("install iproute2, or say what drops it (guard.drop_address)")
         })?;
-        let Self { address, prefix, interface, .. } = self;
-        let arguments = [program, "address", "delete", &format!("{address}/{prefix}"), "dev", interface];
+        let Self { address, interface, .. } = self;
+        // With whatever prefix it is there, and no error when it is not.
+        let exactly = format!("{address}/{}", bits(*address));
+        let arguments = [program, "address", "flush", "dev", interface, "to", &exactly];
         Ok(arguments.map(str::to_owned).into())
     }
 }

@@ -79,8 +79,9 @@ impl Keeper {
         while !state.over {
             let now = clock::now();
             self.feed_if_due(&mut state, now);
-            let next =
-                state.armed.as_ref().and_then(|armed| armed.running.as_ref()).and_then(|run| run.leave.feed_at());
+            let running = state.armed.as_ref().and_then(|armed| armed.running.as_ref());
+            // One that is due and was not fed may not be: it waits for a later deadline.
+            let next = running.and_then(|running| running.leave.feed_at()).filter(|at| *at > now);
             state = match next {
                 Some(at) => {
                     let (state, _) =
@@ -159,9 +160,8 @@ impl Keeper {
             (Some(deadline), None) => armed.running = Some(self.run(deadline)?),
             (Some(deadline), Some(mut running)) => {
                 let kept = running.leave.is_down_by(deadline);
-                if kept {
-                    running.leave.deadline = deadline;
-                }
+                // Kept or not, it is the last word: no feed goes further.
+                running.leave.deadline = deadline;
                 let resets_at = running.leave.resets_at();
                 armed.running = Some(running);
                 if !kept {
@@ -205,8 +205,9 @@ impl Keeper {
             running.device.let_go()?;
         } else {
             let facts = self.facts()?;
-            // What cannot be stopped was never started by an agent; what nobody has started needs no stop, and opening would start it.
-            if facts.active == Some(false) || facts.nowayout == Some(true) || !self.config.device.exists() {
+            // What cannot be stopped was never started by an agent; what nobody has started needs no stop, and opening would start it. Nor was
+            // one of which the kernel says nothing: it is not armed without its timeout.
+            if facts.active != Some(true) || facts.nowayout != Some(false) || !self.config.device.exists() {
                 return Ok(());
             }
             // An earlier start of this agent may have left it running. If another program has it, it is none of ours.

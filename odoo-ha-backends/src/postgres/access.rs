@@ -31,7 +31,8 @@ impl AccessFile {
         ours.push_str(&format!("host replication,all \"{role}\" all reject\n{END}\n"));
         let mut refused = Vec::new();
         let mut inside = false;
-        for line in text.lines() {
+        // A line that ends in a backslash goes on in the next (PostgreSQL 14 and later).
+        for line in text.replace("\\\n", " ").lines() {
             inside |= line == BEGIN;
             if !inside {
                 if is_weak(line) {
@@ -50,6 +51,10 @@ impl AccessFile {
 /// Whether a line lets somebody in from another machine by a weak method.
 fn is_weak(line: &str) -> bool {
     let fields = fields(line);
+    if fields.first().is_some_and(|word| word.starts_with("include")) {
+        // Nobody has looked into that file (PostgreSQL 16 and later).
+        return true;
+    }
     let mut fields = fields.iter().map(String::as_str);
     let over_the_network = fields.next().is_some_and(|kind| kind.starts_with("host"));
     let Some(address) = fields.nth(2).filter(|_| over_the_network) else {
@@ -76,6 +81,8 @@ fn fields(line: &str) -> Vec<String> {
         match letter {
             '"' => (quoted, any) = (!quoted, true),
             '#' if !quoted => break,
+            // After a comma the list goes on.
+            letter if letter.is_whitespace() && !quoted && word.ends_with(',') => {}
             letter if letter.is_whitespace() && !quoted => {
                 if any {
                     found.push(std::mem::take(&mut word));
@@ -112,6 +119,10 @@ mod tests {
             "host replication all ::/0 trust # for now",
             "host all all .example.org md5",
             "host all all samenet trust",
+            "host db1, db2 all 0.0.0.0/0 trust",
+            "host all a, b,c all md5",
+            "include weak.conf",
+            "include_dir conf.d",
         ] {
             assert!(is_weak(line), "{line}");
         }
@@ -126,6 +137,7 @@ mod tests {
             "host all all 0.0.0.0/0 scram-sha-256",
             "host \"trust\" all 10.0.0.0/8 cert",
             "host all all 10.0.0.0/8 reject",
+            "host a, b all 10.0.0.0/8 scram-sha-256",
         ] {
             assert!(!is_weak(line), "{line}");
         }
@@ -140,6 +152,8 @@ mod tests {
         assert!(
             once.text.ends_with("local all all peer\n# odoo-ha: not over the network: host all all 0.0.0.0/0 trust\n")
         );
+        let continued = AccessFile::make("host all all 0.0.0.0/0 \\\n trust\n", &config);
+        assert_eq!(continued.refused, ["host all all 0.0.0.0/0   trust"]);
         let again = AccessFile::make(&once.text, &config);
         assert_eq!((again.text, again.refused), (once.text, Vec::new()));
     }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use odoo_ha_core::error::Error;
@@ -18,16 +18,21 @@ use super::history::History;
 use super::{PostgresReplication, SMALL_PROGRAM_TIMEOUT, error, files, instance};
 
 /// How long one run of `archive_command` may take; the first that fails ends the attempt.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long all of them may take: a member that is away for longer is worse than log kept aside.
-const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(600);
+/// After this no other is begun: commits may wait for this member, which is worse than log kept aside.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long so many files may take to be kept aside.
+const KEEP_TIMEOUT: Duration = Duration::from_secs(30);
+const KEPT_AT_ONCE: usize = 32;
 
 /// Marks a file that waits for the archive (PostgreSQL's xlogarchive.h).
 const READY: &str = ".ready";
 
 impl PostgresReplication {
-    /// Archives what waits for it and belongs to the history of `theirs`. Before a rewind (`is_stopped`), what is left is kept aside.
+    /// Archives what waits for it and belongs to the history of `theirs`, and keeps aside what of that could not be: a standby removes it. Before a
+    /// rewind (`is_stopped`), which removes it as well, what the cluster has left is kept aside, too.
     pub(super) async fn save_unarchived(&self, theirs: &History, is_stopped: bool) -> Result<(), Error> {
         let dir = self.config.data_dir.clone();
         let waiting = files::blocking(move || waiting(&dir)).await?;
@@ -43,8 +48,10 @@ impl PostgresReplication {
         let (ours, left): (Vec<String>, Vec<String>) =
             waiting.into_iter().partition(|name| belongs_to(theirs, name, segment_bytes));
         let mut remaining = self.archive(ours).await?;
-        remaining.extend(left);
-        if is_stopped && !remaining.is_empty() {
+        if is_stopped {
+            remaining.extend(left);
+        }
+        if !remaining.is_empty() {
             self.keep_aside(remaining).await?;
         }
         Ok(())
@@ -108,28 +115,55 @@ impl PostgresReplication {
     }
 
     async fn keep_aside(&self, names: Vec<String>) -> Result<(), Error> {
-        let (from, aside, owner) = (self.data_dir().join("pg_wal"), self.beside.unarchived(), self.owner);
-        let place = aside.clone();
-        let kept = self.change(move || {
-            files::make_private_dir(&aside, owner)?;
-            let size = |name: &String| from.join(name).metadata().map_or(0, |metadata| metadata.len());
-            let bytes: u64 = names.iter().map(size).sum();
-            if free_bytes(&aside)? < bytes.saturating_add(SPARE_BYTES) {
-                return Ok(None);
-            }
-            for name in &names {
-                copy_durably(&from.join(name), &aside.join(name))?;
-            }
-            files::sync_parent(&aside.join("x"))
-                .map_err(|source| error::io("a directory cannot be flushed", source))?;
-            Ok(Some(names.len()))
-        });
-        match kept.await? {
-            Some(files) => {
-                tracing::warn!(member = %self.config.member, files, directory = %place.display(), "log that was not archived is kept aside before the rewind removes it; remove it when you do not need it");
-            }
+        let (from, place, owner) = (self.data_dir().join("pg_wal"), self.beside.unarchived(), self.owner);
+        let (files, aside) = (names.len(), place.clone());
+        let (names, has_room) = self
+            .change(move || {
+                files::make_private_dir(&aside, owner)?;
+                // What an earlier try has kept is not copied again.
+                let is_kept = |name: &String| {
+                    let size = |dir: &Path| dir.join(name).symlink_metadata().map(|metadata| metadata.len()).ok();
+                    size(&aside).is_some() && size(&aside) == size(&from)
+                };
+                let names: Vec<String> = names.into_iter().filter(|name| !is_kept(name)).collect();
+                let size = |name: &String| from.join(name).symlink_metadata().map_or(0, |metadata| metadata.len());
+                let bytes: u64 = names.iter().map(size).sum();
+                let has_room = free_bytes(&aside)? >= bytes.saturating_add(SPARE_BYTES);
+                Ok((names, has_room))
+            })
+            .await?;
+        let why = if has_room {
+            self.copy_aside(&names, &place).await.err().map(|error| error.chain())
+        } else {
+            Some("there is no room".into())
+        };
+        match why {
             None => {
-                tracing::error!(member = %self.config.member, directory = %place.display(), "there is no room to keep log aside that was not archived: the rewind removes it");
+                tracing::warn!(member = %self.config.member, files, directory = %place.display(), "log that was not archived is kept aside before it is removed; archive it by hand if the archive is to have no hole, and remove it");
+            }
+            Some(why) => {
+                tracing::error!(member = %self.config.member, directory = %place.display(), why, "log that was not archived cannot be kept aside: it will be removed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies log files there and flushes them, as PostgreSQL's user: the agent may be root, and both directories are that user's, who could have
+    /// put links there.
+    async fn copy_aside(&self, names: &[String], aside: &Path) -> Result<(), Error> {
+        let from = self.data_dir().join("pg_wal");
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        for names in names.chunks(KEPT_AT_ONCE) {
+            self.phase("keeping aside what the old leader had not archived");
+            let mut copy = vec!["--".to_owned()];
+            copy.extend(names.iter().map(|name| text(&from.join(name))));
+            copy.push(text(aside));
+            let mut flush = vec!["--".to_owned()];
+            flush.extend(names.iter().map(|name| text(&aside.join(name))));
+            flush.push(text(aside));
+            for (program, arguments) in [("/bin/cp", copy), ("/bin/sync", flush)] {
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                self.programs.succeed(program, &arguments, KEEP_TIMEOUT).await?;
             }
         }
         Ok(())
@@ -145,7 +179,13 @@ fn waiting(data_dir: &Path) -> Result<Vec<String>, Error> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(error::io(format!("directory {} cannot be read", status.display()), source)),
     };
-    let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(READY).map(ToOwned::to_owned);
+    // What PostgreSQL's archiver takes (pgarch.h), and nothing that somebody else put there.
+    let is_log = |name: &&str| {
+        let letter = |byte: u8| b"0123456789ABCDEF.history.backup.partial".contains(&byte);
+        (16..=40).contains(&name.len()) && name.bytes().all(letter)
+    };
+    let name =
+        |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(READY).filter(is_log).map(ToOwned::to_owned);
     let mut names: Vec<String> = entries.flatten().filter_map(name).filter(|name| wal.join(name).is_file()).collect();
     names.sort();
     Ok(names)
@@ -184,11 +224,6 @@ fn expand(command: &str, name: &str) -> String {
         letters.next();
     }
     text
-}
-
-fn copy_durably(from: &Path, to: &PathBuf) -> Result<(), Error> {
-    let failed = |source| error::io(format!("{} cannot be copied to {}", from.display(), to.display()), source);
-    fs::copy(from, to).and_then(|_| fs::File::open(to)?.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]

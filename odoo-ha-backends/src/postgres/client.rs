@@ -18,7 +18,8 @@ use crate::common::secret::Revealed;
 
 /// How the agent's sessions are set, whatever the database's own settings are: nothing cuts them short.
 const OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 \
-                       -c default_transaction_read_only=off -c client_min_messages=warning";
+                       -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed \
+                       -c client_min_messages=warning";
 
 /// How long a connection to another member may take.
 const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

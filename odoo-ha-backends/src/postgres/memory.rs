@@ -137,6 +137,7 @@ impl Beside {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(files::NO_LINKS)
             .open(&path)
             .map_err(|source| error::io(format!("{} cannot be opened", path.display()), source))?;
         match file.try_lock() {

@@ -61,11 +61,16 @@ impl PostgresReplication {
             self.write_parameters().await?;
             return Err(error);
         }
-        let late = |_| {
-            Error::new(ErrorKind::Unknown, "the database did not read its changed settings in time")
+        // Whatever goes wrong from here on: they are written.
+        let late = || {
+            Error::new(ErrorKind::Unknown, "the database did not read its changed settings")
                 .hint("they are in force from its next start; see whether it answers")
         };
-        let waiting = tokio::time::timeout(timeout, self.read_again()).await.map_err(late)??;
+        let waiting = match tokio::time::timeout(timeout, self.read_again()).await {
+            Ok(Ok(waiting)) => waiting,
+            Ok(Err(error)) => return Err(late().caused_by(error)),
+            Err(_) => return Err(late()),
+        };
         if !waiting.is_empty() {
             let settings = waiting.join(", ");
             tracing::warn!(member = %self.config.member, settings, "changed settings wait for a restart of the database");

@@ -137,8 +137,19 @@ impl Programs {
         let mut group = Group::new(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(timeout, async {
-            let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
-            (stdout, stderr, status)
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let status = {
+                let mut reading =
+                    std::pin::pin!(async { tokio::join!(bounded(stdout, &mut out), bounded(stderr, &mut err)) });
+                let status = tokio::select! {
+                    status = child.wait() => status,
+                    // It has closed its output and goes on.
+                    _ = &mut reading => child.wait().await,
+                };
+                _ = tokio::time::timeout(DRAIN, reading).await;
+                status
+            };
+            (text_of(out), text_of(err), status)
         });
         let (stdout, stderr, status) = ended
             .await
@@ -166,6 +177,9 @@ impl Programs {
     }
 }
 
+/// How long output is waited for after the program has ended: what it left running in the background may hold the pipe open for ever.
+const DRAIN: Duration = Duration::from_millis(200);
+
 /// The processes of one program; killed when dropped before it ended by itself.
 struct Group(Option<Pid>);
 
@@ -190,9 +204,8 @@ impl Drop for Group {
 }
 
 /// Reads to the end and keeps the beginning and the last part.
-async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let mut kept: Vec<u8> = Vec::new();
+async fn bounded(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
     let mut buffer = [0_u8; 4096];
     loop {
         match stream.read(&mut buffer).await {
@@ -205,7 +218,10 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
             kept.extend(tail);
         }
     }
-    String::from_utf8_lossy(&kept).into_owned()
+}
+
+fn text_of(output: Vec<u8>) -> String {
+    String::from_utf8_lossy(&output).into_owned()
 }
 
 /// The supported versions as text.

@@ -27,7 +27,7 @@ const SELF: &str = "select r.yes, i.system_identifier, \
      current_setting('synchronous_standby_names'), current_setting('fsync'), current_setting('full_page_writes'), \
      current_setting('synchronous_commit'), \
      exists (select from pg_db_role_setting d, unnest(d.setconfig) s \
-             where s in ('synchronous_commit=off', 'synchronous_commit=local', 'synchronous_commit=remote_write')), \
+             where lower(s) ~ '^synchronous_commit=(off|of|false|f|fa|fal|fals|no|n|0|local|remote_write)$'), \
      (select string_agg(name, ' ' order by name) from pg_settings where pending_restart) \
      from (select pg_is_in_recovery() as yes) r, pg_control_system() i, pg_control_checkpoint() c, pg_control_recovery() m";
 

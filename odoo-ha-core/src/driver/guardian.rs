@@ -24,7 +24,8 @@ use super::perform::Parts;
 pub(super) struct Guardian {
     pub(super) parts: Arc<Parts>,
     pub(super) lanes: Arc<NodeLanes>,
-    pub(super) status: watch::Receiver<Status>,
+    /// A sender of it: who waits for the node's end waits for this, too.
+    pub(super) status: watch::Sender<Status>,
     pub(super) log: Log,
     /// What giving up may take.
     pub(super) budget: Duration,

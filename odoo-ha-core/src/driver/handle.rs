@@ -134,11 +134,23 @@ impl HaHandle {
     ///
     /// # Errors
     ///
-    /// `NotReady` when the node has ended.
+    /// `Misconfigured` when it is none that can be striven for; `NotReady` when the node has ended.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Error> {
+        policy.check()?;
         self.command(Command::SetPolicy(policy)).await?;
         self.change_config(|config| config.policy = policy);
         Ok(())
+    }
+
+    /// Whether [`set_timing`](Self::set_timing) would take these times, for who changes several things and wants all or none.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` when they break a rule, with the inequality.
+    pub fn check_timing(&self, timing: Timing) -> Result<(), Error> {
+        let mut changed = self.config();
+        changed.timing = timing;
+        changed.check()
     }
 
     /// Uses other times from now on, on this member.
@@ -147,9 +159,7 @@ impl HaHandle {
     ///
     /// `Misconfigured` when they break a rule, with the inequality; `NotReady` when the node has ended.
     pub async fn set_timing(&self, timing: Timing) -> Result<(), Error> {
-        let mut changed = self.config();
-        changed.timing = timing;
-        changed.check()?;
+        self.check_timing(timing)?;
         self.command(Command::SetTiming(timing)).await?;
         self.change_config(|config| config.timing = timing);
         Ok(())
@@ -182,7 +192,7 @@ impl HaHandle {
         self.shared.kill.notify_one();
     }
 
-    /// Returns when the node has ended, however that came. Cancel-safe.
+    /// Returns when the node has ended, however that came, and everything that it does at its end is done. Cancel-safe.
     pub async fn ended(&self) {
         let mut status = self.shared.status.clone();
         while status.changed().await.is_ok() {}

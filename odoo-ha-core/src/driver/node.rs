@@ -103,13 +103,14 @@ impl HaNode {
         let budget = config.timing.stop_budget;
         let machine = Machine::new(config.clone(), memo, incarnation, clock.now());
         let (status_sender, status) = watch::channel(machine.status());
+        let guarded = status_sender.clone();
         let (command_sender, commands) = mpsc::channel(COMMANDS);
         let kill = Arc::new(Notify::new());
         let shared = Shared {
             incarnation,
             next_request: AtomicU64::new(0),
             commands: command_sender,
-            status: status.clone(),
+            status,
             events: events.source(),
             kill: kill.clone(),
             control: node_lanes.control.spawner().clone(),
@@ -132,7 +133,7 @@ impl HaNode {
         };
         let control = node_lanes.control.spawn(control.run());
         let side = node_lanes.side.spawner().clone();
-        let guardian = Guardian { parts, lanes: node_lanes, status, log, budget };
+        let guardian = Guardian { parts, lanes: node_lanes, status: guarded, log, budget };
         side.spawn(guardian.watch(control));
         Ok(HaHandle::new(shared))
     }

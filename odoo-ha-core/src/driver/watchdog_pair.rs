@@ -1,6 +1,7 @@
 //! Two watchdogs that are one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,12 +19,14 @@ use crate::roles::{Feed, Watchdog};
 pub struct WatchdogPair {
     first: Arc<dyn Watchdog>,
     second: Arc<dyn Watchdog>,
+    /// Both were armed, and not let go since: the node lives by them.
+    relied_on: Arc<AtomicBool>,
 }
 
 impl WatchdogPair {
     /// These two.
     pub fn new(first: Arc<dyn Watchdog>, second: Arc<dyn Watchdog>) -> Self {
-        Self { first, second }
+        Self { first, second, relied_on: Arc::default() }
     }
 }
 
@@ -54,12 +57,23 @@ impl Watchdog for WatchdogPair {
         let began = Instant::now();
         let left = || timeout.saturating_sub(began.elapsed());
         self.first.arm(feed, timeout).await?;
-        let Err(error) = self.second.arm(feed, left()).await else { return Ok(()) };
+        let Err(error) = self.second.arm(feed, left()).await else {
+            self.relied_on.store(true, Ordering::Relaxed);
+            return Ok(());
+        };
+        if self.relied_on.load(Ordering::Relaxed) {
+            // The second broke while the node leads: the first guards it until it has given up.
+            let what = format!("{error}; the other one is armed all the same");
+            return Err(Error::new(ErrorKind::Unknown, what).caused_by(error));
+        }
         // What is not armed must not act. If it cannot be let go, it acts by its deadline, which is the safe mistake.
         match self.first.disarm(left()).await {
             Ok(()) => Err(error),
-            Err(kept) => Err(Error::new(error.kind(), format!("{error}; the other one is armed all the same: {kept}"))
-                .caused_by(error)),
+            // Not the second's kind: that could say that nothing is armed.
+            Err(kept) => {
+                Err(Error::new(ErrorKind::Unknown, format!("{error}; the other one is armed all the same: {kept}"))
+                    .caused_by(error))
+            }
         }
     }
 
@@ -73,7 +87,9 @@ impl Watchdog for WatchdogPair {
         // Half for the second, or one that hangs would leave nothing for the first.
         let second = self.second.disarm(timeout / 2).await;
         let first = self.first.disarm(timeout.saturating_sub(began.elapsed())).await;
-        both(first, second)
+        both(first, second)?;
+        self.relied_on.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn lost(&self) {

@@ -123,7 +123,10 @@ impl Machine {
         let Some((_, record)) = self.policy.writing.take() else { return };
         match result {
             Ok(Answer::Committed(committed)) => {
-                if let Some(version) = committed.versions.get(&Key::policy()).copied() {
+                if self.view.policy.is_some() {
+                    // A watch was quicker than this answer, and may have shown what somebody has written since.
+                    self.refresh();
+                } else if let Some(version) = committed.versions.get(&Key::policy()).copied() {
                     self.view.policy = Some(Seen { version, record });
                 }
             }

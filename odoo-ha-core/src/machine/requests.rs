@@ -53,6 +53,10 @@ impl Machine {
             self.refuse_request(Some(id), "the store cannot be reached: try again when it can");
             return;
         }
+        if self.asking.is_some() {
+            self.refuse_request(Some(id), "another wish is just being told to the store: try again in a moment");
+            return;
+        }
         let guard = match &self.view.request {
             None => Guard::Absent(Key::request()),
             Some(seen) if seen.record.outcome == RequestOutcome::Pending => {

@@ -90,12 +90,22 @@ impl Machine {
         if !runs || busy {
             return;
         }
-        let members = self.view.others(&self.config.me);
+        let mut members = self.view.others(&self.config.me);
+        members.retain(|member| !self.cascades_from_another(member));
         let is_due = self.now.since(self.upkeep.slots_kept_at) >= SLOTS_INTERVAL;
         if is_due || self.upkeep.slots.as_ref() != Some(&members) {
             self.order(DatabaseOrder::KeepSlots(members), TIMEOUT);
         }
     }
+    /// Whether this leader's log reaches that member through another one. A slot that it does not use would keep the log without end; what is kept
+    /// for every member anyway is enough to come back with.
+    fn cascades_from_another(&self, member: &MemberId) -> bool {
+        let (Some(reign), Some(seen)) = (&self.reign, self.view.members.get(member)) else { return false };
+        let record = &seen.record;
+        let from = record.tags.replicate_from.as_ref().filter(|from| **from != self.config.me);
+        from.is_some() && record.streams_from.as_ref() == from && record.data_term == reign.term
+    }
+
     /// The slots are as these members need them.
     pub(super) fn slots_kept(&mut self, members: BTreeSet<MemberId>) {
         (self.upkeep.slots, self.upkeep.slots_kept_at) = (Some(members), self.now);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::HaHandle;
-use odoo_ha_core::error::Error;
+use odoo_ha_core::error::{Error, ErrorKind};
 
 use super::config::AgentConfig;
 
@@ -21,9 +21,20 @@ pub(crate) async fn apply(
     now: &mut AgentConfig,
     new: AgentConfig,
 ) -> Result<Vec<&'static str>, Error> {
+    let timing = new.timing.timing();
+    if let Some(watchdog) = &now.watchdog {
+        // As it was started: a device that runs gets no other timeout.
+        watchdog.check(&timing)?;
+    }
+    node.check_timing(timing)?;
     // First, as it may be refused: then nothing is taken over.
     if now.postgres.parameters != new.postgres.parameters {
-        database.set_parameters(new.postgres.parameters.clone(), READ_TIMEOUT).await?;
+        match database.set_parameters(new.postgres.parameters.clone(), READ_TIMEOUT).await {
+            Ok(_) => {}
+            // They are written, so they are what the next file is compared with.
+            Err(error) if error.kind() == ErrorKind::Unknown => tracing::warn!("{}", error.chain()),
+            Err(error) => return Err(error),
+        }
         now.postgres.parameters.clone_from(&new.postgres.parameters);
     }
     if now.timing != new.timing {
@@ -42,7 +53,7 @@ pub(crate) async fn apply(
         ("services", now.services != new.services),
         ("filestore", now.filestore != new.filestore),
         ("guard", now.guard != new.guard),
-        ("watchdog", now.watchdog != new.watchdog),
+        ("watchdog", now.watchdog != new.watchdog.map(|watchdog| watchdog.effective(timing.ttl))),
         ("peers", now.peers != new.peers),
         ("probes", now.probes != new.probes),
         ("api", now.api != new.api),

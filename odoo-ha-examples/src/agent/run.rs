@@ -6,6 +6,7 @@ use std::time::Duration;
 use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::driver::{HaHandle, HaNode};
 use odoo_ha_core::error::{Error, ErrorKind};
+use odoo_ha_core::machine::StateName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::api;
@@ -15,6 +16,9 @@ use super::supervisor::Supervisor;
 
 /// Added to the time of a switchover: the rest of leaving in good order.
 const LEAVING: Duration = Duration::from_secs(30);
+
+/// How long the file and the database's settings may take to be read and written.
+const RELOADING: Duration = Duration::from_secs(40);
 
 /// Runs the node until it has left. SIGTERM and SIGINT hand leadership over, if somebody can take it, stop the database and end; SIGHUP
 /// reads the file again.
@@ -26,6 +30,8 @@ pub(crate) async fn run(
 ) -> Result<(), Error> {
     let [mut term, mut interrupt, mut hang_up] =
         [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?];
+    // What follows from ttl was decided with that of the start: a device that runs gets no other timeout.
+    config.watchdog = config.watchdog.map(|watchdog| watchdog.effective(config.timing.timing().ttl));
     let node = node.spawn()?;
     if let Some(section) = &config.api {
         let store = || config.dcs.build(config.cluster.name.clone());
@@ -39,17 +45,31 @@ pub(crate) async fn run(
         tokio::select! {
             status = changes.next() => match status {
                 Some(status) => supervisor.status(&status),
-                None => return Ok(()),
+                None => return ended(&node),
             },
             _ = term.recv(), if !leaving => leaving = leave(&node, &config, &supervisor),
             _ = interrupt.recv(), if !leaving => leaving = leave(&node, &config, &supervisor),
             _ = hang_up.recv(), if !leaving => {
                 supervisor.reloading();
-                read_again(&node, database, file, &mut config).await;
+                // A hung disk must not make the agent deaf to SIGTERM.
+                if tokio::time::timeout(RELOADING, read_again(&node, database, file, &mut config)).await.is_err() {
+                    // What was written is not known, so the next time it is written again.
+                    config.postgres.parameters.insert(String::new(), String::new());
+                    tracing::error!("the file could not be taken over within {RELOADING:?}: send SIGHUP again");
+                }
                 supervisor.ready();
             }
         }
     }
+}
+
+/// The node has ended: as it was told to, or otherwise.
+fn ended(node: &HaHandle) -> Result<(), Error> {
+    if node.status().state == StateName::Stopped {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unknown, "the node ended before it had left in good order")
+        .hint("its log says why; look whether its database and its address are still there"))
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Error> {

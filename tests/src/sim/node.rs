@@ -43,6 +43,10 @@ pub struct Node {
     pub cut_from_peers: bool,
     /// The watchdog's deadline, and which start of the agent fed it last.
     pub watchdog: Option<(Option<Duration>, u64)>,
+    /// The watchdog does what it is told, but nobody hears so.
+    pub watchdog_unanswered: bool,
+    /// What the watchdog is told does not reach it, and nobody hears so.
+    pub watchdog_deaf: bool,
     /// Promotion fails.
     pub promotion_fails: bool,
     /// Promotion takes so much longer, whatever becomes of who asked for it.
@@ -121,6 +125,8 @@ impl Node {
             store_link: StoreLink::default(),
             cut_from_peers: false,
             watchdog: None,
+            watchdog_unanswered: false,
+            watchdog_deaf: false,
             promotion_fails: false,
             promotion_takes: Duration::ZERO,
             promotion_hangs: false,
@@ -192,6 +198,7 @@ impl Node {
         (self.slow_attach, self.slow_store) = (Duration::ZERO, Duration::ZERO);
         (self.attach_fails, self.detach_fails, self.address_unanswered) = (false, false, false);
         (self.reads_fail, self.memo_fails) = (false, false);
+        (self.watchdog_unanswered, self.watchdog_deaf) = (false, false);
         self.watch_stalled_until = Duration::ZERO;
         self.dies_after = None;
     }

@@ -200,10 +200,18 @@ impl World {
             Order::AttachAddress { term } => self.attach(name, *term),
             Order::DetachAddress => self.detach(name),
             Order::LookAtAddress => Ok(Answer::AddressHere(self.node(name).address)),
+            Order::ArmWatchdog { .. } | Order::FeedWatchdog { .. } | Order::DisarmWatchdog if node.watchdog_deaf => {
+                failed(ErrorKind::Unknown, "the watchdog did not answer")
+            }
             Order::ArmWatchdog { deadline, .. } | Order::FeedWatchdog { deadline, .. } => {
                 let deadline = deadline.map(odoo_ha_core::time::Moment::since_origin);
-                self.node_mut(name).watchdog = Some((deadline, incarnation));
-                Ok(Answer::Done)
+                let node = self.node_mut(name);
+                node.watchdog = Some((deadline, incarnation));
+                if node.watchdog_unanswered {
+                    failed(ErrorKind::Unknown, "the watchdog did not answer")
+                } else {
+                    Ok(Answer::Done)
+                }
             }
             Order::DisarmWatchdog => {
                 self.node_mut(name).watchdog = None;

@@ -141,6 +141,8 @@ async fn balancers_monitoring_and_operators_are_served_and_strangers_are_not() {
     .await;
 
     // An operator.
+    let (status, answer) = post(a, "/reinitialize", TOKEN, "{}").await;
+    assert!(status == 409 && answer.contains("switch over first"), "{status} {answer}");
     let refused = post(a, "/switchover", TOKEN, "{\"target\":\"nobody\"}").await;
     assert!(refused.0 == 409 && refused.1.contains("nobody is not a member"), "{refused:?}");
     // The other may not have seen yet that this one has been answered.

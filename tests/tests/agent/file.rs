@@ -75,7 +75,7 @@ fn an_address_of_the_host_is_dropped_by_the_guard() {
     let (before, _) = text.split_once("[address.listener]").unwrap();
     let linux = "[address.linux]\naddress = \"10.0.0.9/24\"\ninterface = \"eth0\"\n";
     for (more, command) in [
-        ("", "address\", \"delete\", \"10.0.0.9/24\", \"dev\", \"eth0\"]"),
+        ("", "address\", \"flush\", \"dev\", \"eth0\", \"to\", \"10.0.0.9/32\"]"),
         ("[guard]\ndrop_address = [\"/bin/mine\"]\n", "drop_address = [\"/bin/mine\"]"),
     ] {
         std::fs::write(&path, format!("{before}{linux}{more}")).unwrap();
@@ -106,6 +106,11 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = { text = \"hush, hush, hush\" }\n", "say where the secret is"),
         ("[peers]\nlisten = \"10.0.0.1:7400\"\nsecret = \"hush, hush, hush\n", "line 21 in [peers]"),
         ("[watchdog.linux]\ntimeout = \"4s\"\n", "timeout + acts_before + clock_margin + renew_interval <= ttl"),
+        ("[watchdog.linux]\ntimeout = \"1s\"\nacts_before = \"1600ms\"\n", "acts_before <= stop_budget does not hold"),
+        ("[policy]\nrestarts = 5000\n", "above 1000"),
+        ("[[probes]]\ninterval = \"1ms\"\ntcp = { host = \"a\", port = 1 }\n", "interval"),
+        ("[api]\nlisten = \"10.0.0.1:8008\"\ntoken = 48151623\n", "say where the secret is"),
+        ("[api]\nlisten = \"10.0.0.1:8008\"\ntoken = true\n", "say where the secret is"),
         ("[watchdog.linux]\ndevice = \"/dev/dog\"\n", "set sysfs_dir"),
         ("[timing]\nttl = \"1s\"\n[watchdog.linux]\n", "<= ttl does not hold: 1s"),
         ("[[services]]\n", "exactly one of systemd and command"),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use odoo_ha_tests::lab::{Lab, Plan, Whole, situation};
+use odoo_ha_tests::stores::eventually;
 
 /// `node1` begins; `node3` streams from `node2`.
 fn cascade() -> Plan {
@@ -24,6 +25,11 @@ fn a_cascading_standby_falls_back_on_the_leader_and_returns() {
         assert_eq!(lab.whole().await.leader, A);
         lab.streams_from(C, B).await;
         lab.shows(C, "replicate_from: node2").await;
+        let slots = "select count(*) from pg_replication_slots where slot_name = 'odoo_ha_node3'";
+        eventually("the leader keeps no log for it", Duration::from_secs(60), async || {
+            (lab.nodes[A].ask(slots).await? == [["0"]]).then_some(())
+        })
+        .await;
         lab.nodes[B].kill_everything();
         lab.streams_from(C, A).await;
         lab.writes_more(20).await;

@@ -226,6 +226,18 @@ async fn mishaps() {
     assert!(std::process::Command::new(enter).arg(namespace).args(&command).status().unwrap().success());
     assert_eq!(address.look(TIME).await.unwrap(), AddressState::NotHere);
 
+    // Whatever its prefix and its label, both see it.
+    ip("address add 10.77.0.99/32 dev eth0");
+    let [enter, namespace] = host.enter();
+    assert!(std::process::Command::new(enter).arg(namespace).args(&command).status().unwrap().success());
+    assert_eq!(address.look(TIME).await.unwrap(), AddressState::NotHere);
+    ip("address add 10.77.0.99/24 dev eth0 label eth0:ha");
+    assert_eq!(address.look(TIME).await.unwrap(), AddressState::Here);
+    address.detach(TIME).await.unwrap();
+    assert_eq!(address.look(TIME).await.unwrap(), AddressState::NotHere);
+    let shown = std::process::Command::new("ip").args(["-n", "one", "address", "show"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("10.77.0.99"), "{shown:?}");
+
     ip("link set eth0 down");
     let down = address.attach(Term(5), TIME).await.unwrap_err();
     assert!(down.kind() == ErrorKind::Unavailable && down.to_string().contains("is down"), "{down}");

@@ -312,3 +312,44 @@ async fn what_systemctl_says_becomes_an_error_that_says_what_to_do() {
         assert!(error.to_string().contains("there is no unit odoo.service"), "{error}");
     }
 }
+
+fn shell(script: String) -> [String; 3] {
+    ["/bin/sh".to_owned(), "-c".to_owned(), script]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_which_nothing_is_known_is_stopped_all_the_same() {
+    for status in ["exit 4", "sleep 1000"] {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = folder.path().join("stopped");
+        let stop = shell(format!("touch {}", stopped.display()));
+        let service = CommandService::new("odoo", shell("exit 0".to_owned()), stop, shell(status.to_owned())).unwrap();
+        let services = Services::new(vec![Arc::new(service)]).unwrap();
+        let error = services.stop(Duration::from_secs(4)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        assert!(stopped.exists(), "{status}");
+    }
+}
+
+/// A node that gives up must not come up with its services seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_start_of_a_slow_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let [begun, up] = ["begun", "up"].map(|name| folder.path().join(name));
+    let start = shell(format!("touch {}; sleep 3; touch {}", begun.display(), up.display()));
+    let stop = shell(format!("rm -f {}", up.display()));
+    let status = shell(format!("[ -e {} ] || exit 3", up.display()));
+    let service = CommandService::new("odoo", start, stop, status).unwrap();
+    let services = Arc::new(Services::new(vec![Arc::new(service)]).unwrap());
+    let starting = {
+        let services = Arc::clone(&services);
+        tokio::spawn(async move { services.start(Term(1), TIME).await })
+    };
+    odoo_ha_tests::stores::eventually("its start is under way", TIME, async || begun.exists().then_some(())).await;
+    services.stop(TIME).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(2), starting).await.expect("the start ends with it");
+    assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::Unknown);
+    // Longer than the rest of what it would have taken.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    assert!(!up.exists());
+}

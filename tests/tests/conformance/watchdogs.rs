@@ -275,6 +275,23 @@ async fn of_a_pair_that_cannot_be_armed_none_is() {
     assert_eq!(pair.acts_before(), Duration::from_millis(200));
 }
 
+/// A leader that serves is not left without any because one of two breaks.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pair_that_was_armed_one_that_breaks_leaves_the_other_on_guard() {
+    let (first, second) = (Remembered::new(|dog| Arc::new(dog)), Kernel::new());
+    let pair = WatchdogPair::new(first.watchdog(), second.watchdog());
+    let feed = || Feed { incarnation: 1, term: odoo_ha_core::term::Term(1), deadline: Some(now() + TIME) };
+    pair.arm(feed(), TIME).await.unwrap();
+    second.device.says("nowayout", "1");
+    assert!(second.break_it().await);
+    tokio::time::timeout(TIME, pair.lost()).await.expect("it is told");
+    let again = pair.arm(feed(), TIME).await.unwrap_err();
+    assert_eq!(again.kind(), odoo_ha_core::error::ErrorKind::Unknown, "{again}");
+    assert!(first.dog.armed().is_some());
+    let _ = pair.disarm(TIME).await;
+    assert_eq!(first.dog.armed(), None);
+}
+
 /// A watchdog with one mistake.
 #[derive(Debug)]
 struct Broken {

@@ -108,3 +108,46 @@ async fn an_old_leader_that_follows_as_it_is_leaves_no_hole_in_the_archive() {
     let archived = names(&place.path().join("archive"));
     assert!(numbered(&[3, 4]).is_subset(&archived), "{archived:?}");
 }
+
+/// Commits may wait for the old leader: an archive that hangs holds it up for seconds, and what it did not take is kept.
+#[tokio::test]
+async fn an_archive_that_hangs_does_not_keep_an_old_leader_away() {
+    let place = Place::new();
+    let (a, b, begun) = archiving(&place).await;
+    a.stop(odoo_ha_core::database::StopMode::Fast, LONG).await.unwrap();
+    take_over(&b, &begun, 2, 2).await;
+    std::fs::write(place.path().join("archive_it"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    let asked = std::time::Instant::now();
+    assert_eq!(followed_by(a.follow(&place.order(begun.system_id, "b", 2, 2), LONG).await), FollowedBy::Nothing);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(40), "{:?}", asked.elapsed());
+    streaming(&b, "a").await;
+    let aside = place.socket_dir("a").join("unarchived");
+    assert!(numbered(&[3, 4]).is_subset(&names(&aside)), "{:?}", names(&aside));
+    // It is PostgreSQL's user's, who may want to archive it.
+    let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    let kept = numbered(&[3]).into_iter().next().unwrap();
+    assert_eq!(owner(&aside.join(kept)), owner(&place.data_dir("a")));
+}
+
+/// The agent may be root, and PostgreSQL's user could have put a link there.
+#[tokio::test]
+async fn nothing_is_kept_aside_through_a_link_into_what_is_not_its_own() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root has a directory that PostgreSQL's user must not write into");
+        return;
+    }
+    let place = Place::new();
+    let (a, b, begun) = archiving(&place).await;
+    let roots = place.path().join("roots");
+    std::fs::create_dir(&roots).unwrap();
+    std::os::unix::fs::symlink(&roots, place.socket_dir("a").join("unarchived")).unwrap();
+    let status = place.data_dir("a").join("pg_wal/archive_status/job.ready");
+    std::fs::write(status, "").unwrap();
+    std::fs::write(place.data_dir("a").join("pg_wal/job"), "* * * * * root true\n").unwrap();
+    branched(&place, &a, &b, &begun).await;
+    let mut order = place.order(begun.system_id, "b", 2, 2);
+    order.may_discard = true;
+    assert_eq!(followed_by(a.follow(&order, LONG).await), FollowedBy::Rewind);
+    streaming(&b, "a").await;
+    assert_eq!(std::fs::read_dir(&roots).unwrap().count(), 0);
+}

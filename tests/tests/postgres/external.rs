@@ -133,3 +133,16 @@ async fn a_cluster_begins_with_a_restored_backup() {
     assert_eq!(error.kind(), ErrorKind::Unknown);
     assert_eq!(q.status(LONG).await.unwrap().state, DatabaseState::Absent);
 }
+
+#[tokio::test]
+async fn what_a_command_leaves_in_the_background_holds_nobody_up() {
+    let place = Place::new();
+    let a = place.member("a");
+    let begun = bootstrap(&a).await;
+    let text = std::fs::read_to_string(base_backup(&place)).unwrap().replace("exec ", "sleep 1000 &\n");
+    let program = script(&place, "helper_daemon", text.strip_prefix("#!/bin/sh\n").unwrap_or(&text));
+    let command = [&[program.as_str()][..], &ARGUMENTS].concat();
+    let b = place.config("b").clone_command(command).build().unwrap();
+    assert_eq!(followed_by(b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await), FollowedBy::Clone);
+    streaming(&a, "b").await;
+}

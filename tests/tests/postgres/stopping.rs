@@ -106,8 +106,11 @@ async fn a_stop_ends_what_a_session_had_started_in_a_session_of_its_own() {
     let client = place.client("a").await;
     // No child of PostgreSQL's any more, in another directory, and no program of PostgreSQL.
     let number = place.path().join("stray.pid");
-    let command =
-        format!("cd / && (setsid sh -c ''echo $$ > {}; exec sleep 600'' >/dev/null 2>&1 &)", number.display());
+    // It reads what it is given first, or PostgreSQL may find its pipe broken.
+    let command = format!(
+        "cat >/dev/null; cd / && (setsid sh -c ''echo $$ > {}; exec sleep 600'' >/dev/null 2>&1 &)",
+        number.display()
+    );
     client.batch_execute(&format!("copy (select 1) to program '{command}'")).await.unwrap();
     crate::support::eventually("it runs", || async {
         std::fs::read_to_string(&number).is_ok_and(|pid| pid.ends_with('\n'))

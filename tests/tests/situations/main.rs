@@ -58,6 +58,7 @@ mod timelines_are_owned;
 mod times_changed_at_run_time;
 mod voter_s_database_dies;
 mod voter_sees_the_past;
+mod watchdog_unanswered;
 mod winner_cannot_promote;
 mod winner_died_before_its_promotion;
 

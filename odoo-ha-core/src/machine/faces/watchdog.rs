@@ -28,6 +28,8 @@ enum Leash {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Dog {
     leash: Leash,
+    /// An earlier arming, of this life or of one before, may still be in force: nothing has certainly ended it.
+    may_be_armed: bool,
     feeding: Option<(CallId, Option<Moment>)>,
     /// It was to be fed while it was still being armed or fed: once more, then.
     missed: bool,
@@ -40,7 +42,15 @@ pub(super) struct Dog {
 
 impl Dog {
     pub(super) fn new(now: Moment) -> Self {
-        Self { leash: Leash::Unsure, feeding: None, missed: false, fed: None, again_at: now, missing_since: None }
+        Self {
+            leash: Leash::Unsure,
+            may_be_armed: true,
+            feeding: None,
+            missed: false,
+            fed: None,
+            again_at: now,
+            missing_since: None,
+        }
     }
 
     pub(super) fn waits_for(&self, id: CallId) -> bool {
@@ -56,6 +66,7 @@ impl Dog {
     pub(super) fn lost(&mut self, now: Moment) {
         if matches!(self.leash, Leash::Armed) {
             self.leash = Leash::Off;
+            self.may_be_armed = false;
             self.fed = None;
             self.feeding = None;
             self.again_at = now;
@@ -72,15 +83,21 @@ impl Machine {
         match (&dog.leash, result) {
             (Leash::Arming(call), Ok(_)) if *call == id => {
                 dog.leash = Leash::Armed;
+                dog.may_be_armed = true;
                 dog.missing_since = None;
             }
             (Leash::Arming(call), Err(failure)) if *call == id => {
-                dog.leash = Leash::Off;
+                // An arming without a certain answer may be in force, and so may one from before: it is armed anew, or let go.
+                dog.may_be_armed |= !failure.kind.certainly_did_not_happen();
+                dog.leash = if dog.may_be_armed { Leash::Unsure } else { Leash::Off };
                 dog.fed = None;
                 dog.again_at = retry;
                 said = Some(format!("the watchdog cannot be armed yet: {failure}"));
             }
-            (Leash::Disarming(call), Ok(_)) if *call == id => dog.leash = Leash::Off,
+            (Leash::Disarming(call), Ok(_)) if *call == id => {
+                dog.leash = Leash::Off;
+                dog.may_be_armed = false;
+            }
             (Leash::Disarming(call), Err(failure)) if *call == id => {
                 dog.leash = Leash::Unsure;
                 dog.again_at = retry;
@@ -95,7 +112,8 @@ impl Machine {
             match result {
                 Ok(_) => dog.fed = Some(deadline),
                 Err(failure) => {
-                    dog.leash = Leash::Off;
+                    // Not fed is not let go: it acts by the end that it knew, or by this one.
+                    dog.leash = Leash::Unsure;
                     dog.fed = None;
                     dog.again_at = retry;
                     dog.missing_since.get_or_insert(self.now);
@@ -156,10 +174,11 @@ impl Machine {
         let by = |deadline: Option<Moment>| deadline.is_some_and(|end| end <= at);
         self.faces.dog.as_ref().is_none_or(|dog| match dog.leash {
             Leash::Off => true,
+            // What it was told before, in an earlier life of this agent or without an answer, is not known.
+            Leash::Arming(_) if dog.may_be_armed => false,
             Leash::Armed | Leash::Arming(_) => {
                 dog.fed.is_some_and(by) && dog.feeding.is_none_or(|(_, deadline)| by(deadline))
             }
-            // What an earlier life of this agent told it is not known.
             Leash::Unsure | Leash::Disarming(_) => false,
         })
     }

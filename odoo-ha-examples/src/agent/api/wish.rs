@@ -79,6 +79,9 @@ impl Wish {
             Self::Failover { target, accept_data_loss } => node.failover(target, accept_data_loss).await,
             Self::Pause => node.pause().await,
             Self::Resume => node.resume().await,
+            Self::Reinitialize if node.status().leader == Some(node.status().member) => {
+                Err(Error::new(ErrorKind::NotReady, "a leader's data cannot be replaced").hint("switch over first"))
+            }
             Self::Reinitialize => node.reinit().await,
             Self::Recover => node.recover().await,
             Self::Policy(changes) => change(node, store, &changes).await,

@@ -120,6 +120,7 @@ impl AgentConfig {
     pub fn check(&self) -> Result<(), Error> {
         let timing = self.timing.timing();
         timing.check()?;
+        self.policy.policy().check()?;
         self.dcs.build(self.cluster.name.clone())?;
         if self.postgres.recovery_min_apply_delay.is_some_and(|delay| delay.is_zero()) {
             return Err(wrong(
@@ -144,21 +145,14 @@ impl AgentConfig {
             guard.check()?;
         }
         if let Some(watchdog) = &self.watchdog {
-            let config = watchdog.config(timing.ttl);
-            config.check()?;
-            if config.timeout + config.acts_before + timing.clock_margin + timing.renew_interval > timing.ttl {
-                let why = format!(
-                    "timeout + acts_before + clock_margin + renew_interval <= ttl does not hold: {:?} + {:?} + {:?} + {:?} > {:?}",
-                    config.timeout, config.acts_before, timing.clock_margin, timing.renew_interval, timing.ttl
-                );
-                return Err(wrong("watchdog.linux", &why));
-            }
+            watchdog.check(&timing)?;
         }
         if let Some(peers) = &self.peers {
             peers.build()?;
         }
         for (number, probe) in self.probes.iter().enumerate() {
             probe.build(number)?;
+            probe.settings().check()?;
         }
         for notify in &self.notify {
             notify.build()?;

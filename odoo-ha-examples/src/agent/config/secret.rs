@@ -55,6 +55,23 @@ impl<'de> Visitor<'de> for Place {
         Err(Self::wrong())
     }
 
+    // The default of each would repeat it.
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretPlace, E> {
+        Err(Self::wrong())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretPlace, E> {
+        Err(Self::wrong())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretPlace, E> {
+        Err(Self::wrong())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretPlace, E> {
+        Err(Self::wrong())
+    }
+
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<SecretPlace, M::Error> {
         let place = match map.next_key::<String>()?.as_deref() {
             Some("file") => SecretPlace::File(map.next_value()?),

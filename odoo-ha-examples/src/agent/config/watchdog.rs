@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use odoo_ha_backends::linux_watchdog::LinuxWatchdogConfig;
+use odoo_ha_core::error::Error;
+use odoo_ha_core::policy::Timing;
 use serde::{Deserialize, Serialize};
+
+use super::wrong;
 
 /// Which kind of watchdog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +60,31 @@ impl WatchdogSection {
             .acts_before(section.acts_before);
         config.sysfs_dir.clone_from(&section.sysfs_dir);
         config
+    }
+
+    /// Whether it fits these times.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, with the inequality that does not hold.
+    pub(crate) fn check(&self, timing: &Timing) -> Result<(), Error> {
+        let config = self.config(timing.ttl);
+        config.check()?;
+        if config.acts_before > timing.stop_budget {
+            let why = format!(
+                "acts_before <= stop_budget does not hold: {:?} > {:?}",
+                config.acts_before, timing.stop_budget
+            );
+            return Err(wrong("watchdog.linux", &why));
+        }
+        if config.timeout + config.acts_before + timing.clock_margin + timing.renew_interval > timing.ttl {
+            let why = format!(
+                "timeout + acts_before + clock_margin + renew_interval <= ttl does not hold: {:?} + {:?} + {:?} + {:?} > {:?}",
+                config.timeout, config.acts_before, timing.clock_margin, timing.renew_interval, timing.ttl
+            );
+            return Err(wrong("watchdog.linux", &why));
+        }
+        Ok(())
     }
 
     /// The same with every key said.
