@@ -141,13 +141,14 @@ impl Programs {
             let status = {
                 let mut reading =
                     std::pin::pin!(async { tokio::join!(bounded(stdout, &mut out), bounded(stderr, &mut err)) });
-                let status = tokio::select! {
-                    status = child.wait() => status,
+                tokio::select! {
+                    status = child.wait() => {
+                        _ = tokio::time::timeout(DRAIN, reading).await;
+                        status
+                    }
                     // It has closed its output and goes on.
                     _ = &mut reading => child.wait().await,
-                };
-                _ = tokio::time::timeout(DRAIN, reading).await;
-                status
+                }
             };
             (text_of(out), text_of(err), status)
         });

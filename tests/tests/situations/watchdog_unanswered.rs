@@ -16,7 +16,9 @@ fn it_is_let_go_by_a_leader_that_gives_up_in_good_order() {
         // Until a renewal was confirmed, and its feed has failed.
         world.run(millis(1300 + seed * 60));
         world.node_mut(&old).cut_from_store = true;
-        world.run_until("it has given up", seconds(8), |world| world.state(&old) == Some(StateName::Following));
+        world.run_until("it has given up", seconds(8), |world| {
+            world.state(&old) == Some(StateName::GivingUp) && !world.node(&old).database.state.runs()
+        });
         world.node_mut(&old).watchdog_unanswered = false;
         world.run_until("its watchdog is let go", seconds(2), |world| world.node(&old).watchdog.is_none());
         world.node_mut(&old).cut_from_store = false;
