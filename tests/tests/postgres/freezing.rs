@@ -155,3 +155,16 @@ async fn a_record_that_goes_on_in_a_segment_that_never_came_ends_the_log_at_once
 fn kill_now(member: &odoo_ha_backends::postgres::PostgresReplication) {
     signal(member.postmaster_pid().unwrap(), Signal::KILL);
 }
+
+/// A hot standby cannot serve serializable transactions: the agent's own must not become such by a default.
+#[tokio::test]
+async fn a_standby_answers_and_freezes_where_transactions_are_serializable() {
+    let place = Place::new();
+    let [a, b] = ["a", "b"]
+        .map(|name| place.config(name).parameter("default_transaction_isolation", "serializable").build().unwrap());
+    let begun = crate::support::bootstrap(&a).await;
+    b.follow(&place.order(begun.system_id, "a", 1, 1), LONG).await.unwrap();
+    crate::support::streaming(&a, "b").await;
+    assert_eq!(b.status(LONG).await.unwrap().state, odoo_ha_core::database::DatabaseState::Standby);
+    b.freeze(LONG).await.unwrap();
+}
