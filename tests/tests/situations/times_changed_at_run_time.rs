@@ -7,7 +7,8 @@ use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, seconds, settled, whole};
 
-fn set(world: &mut World, timing: Timing) {
+/// Everybody is told other times.
+pub(super) fn set(world: &mut World, timing: Timing) {
     let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
     for name in names {
         world.node_mut(&name).config.timing = timing;

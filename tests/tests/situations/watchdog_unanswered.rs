@@ -1,10 +1,11 @@
 //! A watchdog that did not answer may be armed, with the end that it was told or with the one before: it is let go when leadership ends, and nothing is
 //! recorded that counts on its having heard (design rule 6; protocol rules 4 and 34).
 
-use odoo_ha_core::machine::{Command, StateName};
+use odoo_ha_core::machine::StateName;
 use odoo_ha_core::policy::{SyncMode, Timing};
 use odoo_ha_tests::sim::World;
 
+use super::times_changed_at_run_time::set;
 use super::{heals, millis, seconds, settled, whole};
 
 #[test]
@@ -38,11 +39,7 @@ fn no_shorter_ttl_is_recorded_before_it_has_heard() {
         world.direct_writers = true;
         world.run(millis(seed * 370));
         world.node_mut(&old).watchdog_deaf = true;
-        let timing = Timing::with_ttl(seconds(3));
-        for name in world.nodes.keys().cloned().collect::<Vec<_>>() {
-            world.node_mut(&name).config.timing = timing;
-            world.command(&name, Command::SetTiming(timing));
-        }
+        set(&mut world, Timing::with_ttl(seconds(3)));
         world.run(millis(200 + seed * 30));
         let recorded = world.store.leader_record().expect("there is one").ttl();
         assert_eq!(recorded, seconds(20), "seed {seed}: its watchdog has not heard of another");
