@@ -24,6 +24,11 @@ const OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_
 /// How long a connection to another member may take.
 const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long another member may take to open a session, and to answer a question. The kernel of one whose processes hang takes whatever is
+/// sent, so that nothing below would ever end the wait.
+const UPSTREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+const UPSTREAM_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How to reach the local database and those of other members.
 #[derive(Clone)]
 pub(super) struct Access {
@@ -60,6 +65,8 @@ impl From<NoSession> for Error {
 pub(super) struct Session {
     client: Client,
     connection: JoinHandle<()>,
+    /// How long a question may take; `None`: the order's own time is the bound.
+    limit: Option<Duration>,
 }
 
 impl Drop for Session {
@@ -73,7 +80,7 @@ impl Access {
     pub(super) async fn local(&self) -> Result<Session, NoSession> {
         let mut config = Config::new();
         config.host_path(&self.socket_dir).port(self.port).user(&self.superuser);
-        self.open(config).await
+        self.open(config, None).await
     }
 
     /// A new session with another member's database.
@@ -84,22 +91,24 @@ impl Access {
         if let Some(password) = &self.password {
             config.password(password.as_str());
         }
-        self.open(config).await.map_err(|reason| match reason {
-            NoSession::NobodyListens | NoSession::NotYet => {
-                Error::new(ErrorKind::Unavailable, format!("the database at {endpoint} does not accept connections"))
-            }
-            NoSession::Failed(error) => error,
-        })
+        let unavailable = |what: &str| Error::new(ErrorKind::Unavailable, format!("the database at {endpoint} {what}"));
+        let opened =
+            tokio::time::timeout(UPSTREAM_OPEN_TIMEOUT, self.open(config, Some(UPSTREAM_ANSWER_TIMEOUT))).await;
+        match opened.map_err(|_| unavailable(&format!("opened no session within {UPSTREAM_OPEN_TIMEOUT:?}")))? {
+            Ok(session) => Ok(session),
+            Err(NoSession::NobodyListens | NoSession::NotYet) => Err(unavailable("does not accept connections")),
+            Err(NoSession::Failed(error)) => Err(error),
+        }
     }
 
-    async fn open(&self, mut config: Config) -> Result<Session, NoSession> {
+    async fn open(&self, mut config: Config, limit: Option<Duration>) -> Result<Session, NoSession> {
         config.dbname(&self.database).application_name("odoo-ha").options(OPTIONS);
         let (client, connection) = config.connect(NoTls).await.map_err(no_session)?;
         let connection = tokio::spawn(async move {
             // The session's queries see how it ended.
             let _ended = connection.await;
         });
-        Ok(Session { client, connection })
+        Ok(Session { client, connection, limit })
     }
 }
 
@@ -139,7 +148,14 @@ fn no_session(source: tokio_postgres::Error) -> NoSession {
 impl Session {
     /// Runs statements and hands back the rows of all of them, as text.
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Row>, Error> {
-        let messages = self.client.simple_query(sql).await.map_err(query_failed)?;
+        let asking = self.client.simple_query(sql);
+        let answer = match self.limit {
+            None => asking.await,
+            Some(limit) => tokio::time::timeout(limit, asking).await.map_err(|_| {
+                Error::new(ErrorKind::Unavailable, format!("the upstream did not answer a question within {limit:?}"))
+            })?,
+        };
+        let messages = answer.map_err(query_failed)?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
@@ -158,7 +174,7 @@ impl Session {
         rows.pop().ok_or_else(|| malformed("the database gave no row where one was due"))
     }
 
-    /// Runs statements for their effect.
+    /// Runs statements for their effect, however long they take.
     pub(super) async fn run(&self, sql: &str) -> Result<(), Error> {
         self.client.batch_execute(sql).await.map_err(query_failed)
     }

@@ -9,6 +9,7 @@ use odoo_ha_core::database::{FollowOrder, Followed, FollowedBy, StopMode};
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::lsn::Timeline;
 use odoo_ha_core::member::DataId;
+use tokio::time::Instant;
 
 use super::client::Session;
 use super::control::ControlData;
@@ -28,6 +29,9 @@ const COPY_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How often the upstream's control file is looked at.
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long whoever holds this member's slot on the upstream may take to leave it.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Room that must be left on the disk beside two copies, for the log that is written meanwhile.
 pub(super) const SPARE_BYTES: u64 = 512 * 1024 * 1024;
@@ -243,7 +247,15 @@ impl PostgresReplication {
              from pg_replication_slots left join pg_stat_activity on pid = active_pid where slot_name = '{}' and active",
             slot_name(&self.config.member)
         );
+        let begun = Instant::now();
         while !upstream.rows(&sql).await?.is_empty() {
+            if begun.elapsed() > SLOT_TIMEOUT {
+                return Err(error::not_ready(format!(
+                    "slot {} on the upstream stays in use",
+                    slot_name(&self.config.member)
+                ))
+                .hint("see there in pg_stat_replication who streams with it"));
+            }
             tokio::time::sleep(CHECKPOINT_LOOK_INTERVAL).await;
         }
         Ok(())

@@ -34,7 +34,7 @@ const MAX_PANIC_CHARS: usize = 300;
 pub(super) enum Duty {
     /// A read of the store.
     Read,
-    /// An order to the database that a stop takes the place of.
+    /// An order to the database that another may take the place of.
     DatabaseOrder,
     /// Arming the watchdog.
     Arm,
@@ -106,11 +106,12 @@ impl Calls {
         Self { hands, lanes, running: JoinSet::new(), live: Vec::new(), answers: VecDeque::new() }
     }
 
-    /// Begins a call. A stop of the database first drops what it takes the place of.
+    /// Begins a call. An order to the database that may take the place of another first drops that: the machine gives no second one otherwise.
     pub(super) fn begin(&mut self, action: Action, now: Moment) {
         let (id, place, duty) = (action.id, place_of(&action.order), Duty::of(&action.order));
-        if place == Place::DatabaseStop {
-            self.drop_database_orders();
+        if let Order::Database(DatabaseOrder::Stop(_) | DatabaseOrder::Freeze | DatabaseOrder::Follow(_)) = action.order
+        {
+            self.drop_database_orders(verb(&action.order));
         }
         let lanes = self.lanes.clone();
         let Some(lane) = lanes.at(place) else {
@@ -191,13 +192,13 @@ impl Calls {
         (!live.answered).then(|| Ended { id: live.id, duty: live.duty, result: result(live.verb) })
     }
 
-    fn drop_database_orders(&mut self) {
+    fn drop_database_orders(&mut self, taken_by: &str) {
         // The newest first: what waits for its turn must be gone before the one that runs gives the turn back.
         for live in self.live.iter_mut().rev().filter(|live| !live.answered && live.duty == Duty::DatabaseOrder) {
             live.task.abort();
             live.answered = true;
-            let failure =
-                Failure::new(ErrorKind::Unknown, format!("a stop of the database took its place: {}", live.verb));
+            let message = format!("the order to {taken_by} took its place: {}", live.verb);
+            let failure = Failure::new(ErrorKind::Unknown, message);
             self.answers.push_back(Ended { id: live.id, duty: live.duty, result: Err(failure) });
         }
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::database::{DatabaseAnswer, DatabaseOrder, StopMode};
+use crate::database::{DatabaseAnswer, DatabaseOrder, Endpoint, FollowOrder, StopMode, Upstream};
 use crate::error::{ErrorKind, Failure};
+use crate::lsn::Timeline;
 use crate::machine::{Action, Answer, CallId, Input, Memo, Order};
-use crate::member::{ClusterId, MemberId};
+use crate::member::{ClusterId, MemberId, SystemId};
 use crate::store::{Commit, Revision};
 use crate::term::Term;
 use crate::time::Moment;
@@ -152,6 +153,18 @@ fn stop() -> Order {
     Order::Database(DatabaseOrder::Stop(StopMode::AtOnce { fast_for_ms: 0 }))
 }
 
+fn follow(term: u64) -> FollowOrder {
+    FollowOrder {
+        term: Term(term),
+        upstream: Upstream { member: MemberId::new("b").unwrap(), endpoint: Endpoint { host: "b".into(), port: 5432 } },
+        timeline: Timeline(1),
+        system_id: SystemId(1),
+        may_discard: false,
+        reclone: false,
+        members: Default::default(),
+    }
+}
+
 fn kind(result: Result<Answer, Failure>) -> ErrorKind {
     result.unwrap_err().kind
 }
@@ -261,6 +274,21 @@ async fn a_stop_takes_the_place_of_the_order_that_runs() {
     assert!(matches!(bench.answer_to(stopping).await, Ok(Answer::Database(DatabaseAnswer::Stopped(_)))));
     // The order was dropped before the stop began, and what waited was never begun.
     assert_eq!(bench.world.calls(), ["freeze", "(dropped)", "stop"]);
+}
+
+#[tokio::test]
+async fn a_freeze_takes_the_place_of_a_follow_that_hangs() {
+    let mut bench = Bench::new();
+    bench.world.let_it("follow", Behave::Hang);
+    let hangs = bench.begin(Order::Database(DatabaseOrder::Follow(follow(1))), LONG);
+    bench.called("follow", 1).await;
+    let next = bench.begin(Order::Database(DatabaseOrder::Follow(follow(2))), LONG);
+    assert_eq!(kind(bench.answer_to(hangs).await), ErrorKind::Unknown);
+    bench.called("follow", 2).await;
+    let freeze = bench.begin(Order::Database(DatabaseOrder::Freeze), LONG);
+    assert_eq!(kind(bench.answer_to(next).await), ErrorKind::Unknown);
+    assert!(matches!(bench.answer_to(freeze).await, Ok(Answer::Database(DatabaseAnswer::Frozen(_)))));
+    assert_eq!(bench.world.calls(), ["follow", "(dropped)", "follow", "(dropped)", "freeze"]);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl Machine {
             return true;
         }
         if matches!(step, FreezeStep::Freeze) {
-            if self.running.is_none() && self.frozen.is_none() && self.follow_again_at <= self.now {
+            if self.may_freeze() && self.frozen.is_none() && self.follow_again_at <= self.now {
                 self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
             }
             let may_ask = self.follow_again_at <= self.now;

@@ -9,6 +9,7 @@
 //! ways out. `reign.rs` says until when leadership is believed, `election.rs` which votes suffice, `invariants.rs` what is never allowed.
 
 mod action;
+mod beginning;
 mod calls;
 mod candidacy;
 mod config;

@@ -6,9 +6,10 @@ use super::Machine;
 use super::action::{CallId, Order};
 use super::input::Answer;
 use super::state::State;
-use crate::database::{DatabaseAnswer, DatabaseOrder, DatabaseState, DatabaseStatus, StopMode, Stopped};
+use crate::database::{DatabaseAnswer, DatabaseOrder, DatabaseState, DatabaseStatus, FollowOrder, StopMode, Stopped};
 use crate::error::{ErrorKind, Failure};
 use crate::event::EventKind;
+use crate::term::Term;
 use crate::time::Moment;
 
 /// Longest time of one look at the database: a healthy one answers in milliseconds, and one that does not is hung.
@@ -27,12 +28,22 @@ pub(super) struct Running {
 }
 
 impl Machine {
-    /// Gives an order if none is under way. A stop takes the place of any other order, but not of a stop.
+    /// Gives an order if none is under way, or one that it takes the place of: a stop does of any other but a stop, a freeze and the order to
+    /// follow a newer leader of one to follow that leaves the data as they are.
     pub(super) fn order(&mut self, order: DatabaseOrder, timeout: Duration) -> bool {
-        let stops = matches!(order, DatabaseOrder::Stop(_));
-        if let Some(running) = &self.running
-            && (!stops || matches!(running.order, DatabaseOrder::Stop(_)))
-        {
+        let may = match &order {
+            DatabaseOrder::Stop(_) => !self.stop_is_running(),
+            DatabaseOrder::Freeze => self.may_freeze(),
+            DatabaseOrder::Follow(follow) => self.may_follow(follow.term),
+            DatabaseOrder::Observe
+            | DatabaseOrder::Bootstrap(_)
+            | DatabaseOrder::StartPrimary(_)
+            | DatabaseOrder::Checkpoint
+            | DatabaseOrder::Promote(_)
+            | DatabaseOrder::SetSynchronous(_)
+            | DatabaseOrder::KeepSlots(_) => self.running.is_none(),
+        };
+        if !may {
             return false;
         }
         let not_after = match &order {
@@ -50,6 +61,26 @@ impl Machine {
         let id = self.call(Order::Database(order.clone()), timeout, not_after);
         self.running = Some(Running { id, order, since: self.now });
         true
+    }
+
+    /// Whether no order is under way but one to follow, of data that stay as they are: it may hang on its upstream for as long as a copy may
+    /// take, and this member's vote does not wait for that.
+    pub(super) fn may_freeze(&self) -> bool {
+        self.running.is_none() || self.harmless_follow().is_some()
+    }
+
+    /// The same for the order to follow whoever leads in this term: one to follow an older leader may hang on a host that is gone.
+    pub(super) fn may_follow(&self, term: Term) -> bool {
+        self.running.is_none() || self.harmless_follow().is_some_and(|order| order.term < term)
+    }
+
+    /// The order to follow that is under way, if this member has data and they stay: dropped half-way, nothing is lost but time.
+    fn harmless_follow(&self) -> Option<&FollowOrder> {
+        let has_data = self.database.as_ref().is_some_and(|database| database.state.has_data());
+        match &self.running.as_ref()?.order {
+            DatabaseOrder::Follow(order) => (has_data && !order.may_discard && !order.reclone).then_some(order),
+            _ => None,
+        }
     }
 
     /// Whether the database has stopped or is being stopped.

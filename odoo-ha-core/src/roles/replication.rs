@@ -35,8 +35,9 @@ impl ReplicationCapabilities {
 /// The local database: one data directory and the processes that serve it.
 ///
 /// The driver runs at most one order at a time, except that [`status`](Self::status) and [`exited`](Self::exited) may run
-/// beside any other, and that [`stop`](Self::stop) may be called after the future of another order was dropped
-/// half-way: it must end whatever that order had begun (child processes included).
+/// beside any other. The future of an order may be dropped half-way for another that takes its place: [`stop`](Self::stop) takes that of
+/// any, and must end whatever that order had begun (child processes included); [`freeze`](Self::freeze), and [`follow`](Self::follow) of a
+/// newer term, take that of a [`follow`](Self::follow) that may discard nothing, and what that still does must not undo them.
 ///
 /// **The database outlives the agent**: dropping the implementation, or the death of its process, stops nothing, and a
 /// new instance over the same directory adopts what runs.

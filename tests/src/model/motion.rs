@@ -213,7 +213,8 @@ impl<'a> Motion<'a> {
         }
         self.noticed = true;
         let node = self.node(i);
-        if matches!(action.order, Order::Database(DatabaseOrder::Stop(_))) {
+        if let Order::Database(DatabaseOrder::Stop(_) | DatabaseOrder::Freeze | DatabaseOrder::Follow(_)) = action.order
+        {
             // It takes the place of what runs; nobody waits for that answer.
             node.calls.retain(|_, call| !matches!(call.action.order, Order::Database(_)));
         }

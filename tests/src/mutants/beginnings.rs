@@ -2,6 +2,7 @@
 
 use super::{Catch, Mutant, edit};
 
+const BEGINNING: &str = "odoo-ha-core/src/machine/beginning.rs";
 const FOLLOWING: &str = "odoo-ha-core/src/machine/following.rs";
 const JOINING: &str = "odoo-ha-core/src/machine/joining.rs";
 const TAKEOVER: &str = "odoo-ha-core/src/machine/takeover.rs";
@@ -11,7 +12,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "new_database_beside_data",
         rules: &[38],
         breaks: "a new database is made though another member has data",
-        edits: &[edit(FOLLOWING, ["**member != self.config.me && ", "of_before", ""], "(false && of_before)")],
+        edits: &[edit(BEGINNING, ["**member != self.config.me && ", "of_before", ""], "(false && of_before)")],
         caught: Catch::Seeds { profile: "beginnings", seeds: 20, by: &["new_databases_are_first"] },
     },
     Mutant {
@@ -19,15 +20,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[6, 38],
         breaks: "a member that remembers a cluster begins another one in an empty store",
         edits: &[
-            edit(FOLLOWING, ["if ", "self.memo.mark.term > Term(0)", " {\n            self.refuse("], "false"),
+            edit(BEGINNING, ["if ", "self.memo.mark.term > Term(0)", " {\n            self.refuse("], "false"),
             edit(
                 "odoo-ha-core/src/machine/calls.rs",
                 ["} else if ", "mark < began.mark && !unreadable", " {"],
                 "mark < began.mark && !unreadable && seen.leader.is_some()",
             ),
-            edit(FOLLOWING, ["Bootstrap::Create if ", "has_data", " =>"], "false && has_data"),
+            edit(BEGINNING, ["Bootstrap::Create if ", "has_data", " =>"], "false && has_data"),
             edit(
-                FOLLOWING,
+                BEGINNING,
                 ["if ", "self.config.bootstrap == Bootstrap::Create && !self.founders_are_empty(None)", " {"],
                 "false",
             ),
@@ -60,7 +61,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "new_database_beside_what_was_being_adopted",
         rules: &[38],
         breaks: "a beginner with data of before is followed by one that makes a new database",
-        edits: &[edit(FOLLOWING, ["Bootstrap::Create if ", "leader.origin == Origin::Adoption", " =>"], "false")],
+        edits: &[edit(BEGINNING, ["Bootstrap::Create if ", "leader.origin == Origin::Adoption", " =>"], "false")],
         caught: Catch::Seeds { profile: "beginnings", seeds: 40, by: &["new_databases_are_first"] },
     },
     Mutant {
@@ -68,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[38],
         breaks: "who begins again after a beginner died does not ask who has reported data meanwhile",
         edits: &[edit(
-            FOLLOWING,
+            BEGINNING,
             ["term > leader.mark.term || ", "(has_data && **member != leader.writer)", ","],
             "(false && has_data)",
         )],

@@ -28,6 +28,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught: Catch::Seeds { profile: "usual", seeds: 20, by: &["heals", "votes_bind", "no_commit_is_lost"] },
     },
     Mutant {
+        name: "votes_wait_for_a_follow_that_hangs",
+        rules: &[10, 26],
+        breaks: "a member that hangs in following a leader does not suspect it before that order has ended",
+        edits: &[edit(
+            FOLLOWING,
+            ["if ", "!self.may_freeze()", " || !self.may_vote(leader)"],
+            "self.running.is_some()",
+        )],
+        caught: Catch::Situation("follow_hangs::its_member_votes_in_time"),
+    },
+    Mutant {
         name: "freezes_without_a_look",
         rules: &[25],
         breaks: "a failed read after the suspicion counts as a confirmed silence",

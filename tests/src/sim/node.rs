@@ -65,6 +65,8 @@ pub struct Node {
     pub clone_fails: bool,
     /// Rewinding or copying takes so much longer.
     pub copy_takes: Duration,
+    /// An order to follow this member, of data that could, never ends.
+    pub follow_hangs_on: Option<MemberId>,
     /// A change of `synchronous_standby_names` reaches the last process this much later than a new session shows it.
     pub settings_take: Duration,
     /// An attach takes this much longer, and happens even if it was called off.
@@ -136,6 +138,7 @@ impl Node {
             rewind_fails: false,
             clone_fails: false,
             copy_takes: Duration::ZERO,
+            follow_hangs_on: None,
             settings_take: Duration::ZERO,
             slow_attach: Duration::ZERO,
             attach_fails: false,
@@ -195,6 +198,7 @@ impl Node {
         (self.promotion_fails, self.promotion_hangs, self.promotion_takes) = (false, false, Duration::ZERO);
         (self.start_fails, self.stop_hangs, self.rewind_fails, self.clone_fails) = (false, false, false, false);
         (self.copy_takes, self.settings_take) = (Duration::ZERO, Duration::ZERO);
+        self.follow_hangs_on = None;
         (self.slow_attach, self.slow_store) = (Duration::ZERO, Duration::ZERO);
         (self.attach_fails, self.detach_fails, self.address_unanswered) = (false, false, false);
         (self.reads_fail, self.memo_fails) = (false, false);

@@ -298,6 +298,9 @@ impl World {
         if by != FollowedBy::Nothing && source.is_none() {
             return refused(ErrorKind::Unavailable, "the upstream does not answer");
         }
+        if self.node(name).follow_hangs_on.as_ref() == Some(upstream) && !order.may_discard {
+            return Progress::Waits;
+        }
         if by == FollowedBy::Rewind && !order.may_discard {
             return refused(ErrorKind::Diverged, "the data have diverged");
         }

@@ -162,7 +162,7 @@ impl World {
             if begun {
                 (node.begun, node.barrier) = (None, None);
             }
-            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Unknown, "a stop took its place"));
+            self.answer(name, incarnation, &action, sent, failed(ErrorKind::Unknown, "another order took its place"));
             return;
         }
         let result = match &action.order {

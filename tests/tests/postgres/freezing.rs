@@ -168,3 +168,31 @@ async fn a_standby_answers_and_freezes_where_transactions_are_serializable() {
     assert_eq!(b.status(LONG).await.unwrap().state, odoo_ha_core::database::DatabaseState::Standby);
     b.freeze(LONG).await.unwrap();
 }
+
+/// An upstream whose kernel takes everything, and whose processes answer nothing: following it fails in seconds, not after the hours that a copy may
+/// take; and dropped half-way it leaves nothing that undoes the freeze that took its place.
+#[tokio::test]
+async fn a_follow_that_hangs_on_its_upstream_gives_way() {
+    let place = Place::new();
+    let (_a, b, begun) = pair(&place).await;
+    let mute = tokio::net::TcpListener::bind(("127.0.0.1", place.port("mute"))).await.unwrap();
+    let order = place.order(begun.system_id, "mute", 2, 2);
+    tokio::select! {
+        result = b.follow(&order, LONG) => panic!("it followed nobody: {result:?}"),
+        connected = mute.accept() => drop(connected.unwrap()),
+    }
+    let frozen = b.freeze(LONG).await.unwrap();
+    let on_b = place.client("b").await;
+    assert_eq!(value(&on_b, "select current_setting('primary_conninfo')").await, "");
+    let held = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok(connection) = mute.accept().await {
+            connections.push(connection);
+        }
+    });
+    let error = b.follow(&order, LONG).await.unwrap_err();
+    assert_eq!(error.kind(), odoo_ha_core::error::ErrorKind::Unavailable, "{}", error.chain());
+    assert!(error.to_string().contains("opened no session"), "{}", error.chain());
+    held.abort();
+    assert_eq!(b.freeze(LONG).await.unwrap().lsn, frozen.lsn);
+}

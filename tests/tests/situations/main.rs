@@ -26,6 +26,7 @@ mod deposed_leader_writes_late;
 mod every_transition_is_a_sentence;
 mod everything_restarted;
 mod false_suspicion_without_the_store;
+mod follow_hangs;
 mod giving_up_releases_no_commit;
 mod history_before_users;
 mod host_gone;
