@@ -345,6 +345,10 @@ impl Machine {
         ) else {
             return false;
         };
+        if leader.paused && self.forced().is_none() {
+            // The wish that it voted for was replaced by another.
+            return false;
+        }
         let mut ballots = election::ballots(&self.view, against);
         if self.forced() == Some(true) && self.now.since(since) >= GRACE {
             // The operator named this member and accepts, in words, what is lost with it.

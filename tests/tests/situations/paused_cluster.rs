@@ -1,9 +1,9 @@
 //! Paused: nothing is promoted or demoted, whatever dies; resumed, everything is as before (protocol rule 5).
 
-use odoo_ha_core::machine::Command;
+use odoo_ha_core::machine::{Bootstrap, Command};
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestKind;
-use odoo_ha_tests::sim::World;
+use odoo_ha_tests::sim::{World, member};
 
 use super::{heals, millis, seconds, whole};
 
@@ -28,6 +28,37 @@ fn a_dead_leader_is_not_replaced_until_forced() {
     ask(&mut world, RequestKind::Resume);
     world.start_agent(&old);
     heals(&mut world);
+}
+
+/// A forced failover waits for votes, and the operator asks another member instead: that one takes over, and not the one asked first, though its vote
+/// is the better. (Found by `simulate --profile harsh --first-seed 7000020 --seeds 1`.)
+#[test]
+fn a_wish_that_is_replaced_promotes_nobody() {
+    for seed in 0..10 {
+        let [first, old, second] = ["a", "b", "c"].map(member);
+        let mut world = World::with(3, seed, |config| {
+            if config.me == first {
+                (config.tags.nosync, config.tags.failover_priority) = (true, 10);
+            }
+            config.bootstrap = if config.me == old { Bootstrap::Create } else { Bootstrap::Never };
+        });
+        world.run_until("a whole cluster", seconds(30), World::whole);
+        ask(&mut world, RequestKind::Pause);
+        world.crash_host(&old);
+        world.kill_agent(&second);
+        ask(&mut world, RequestKind::Failover { target: first.clone(), accept_data_loss: false });
+        world.run(seconds(2));
+        assert_eq!(world.leader(), None, "seed {seed}: its vote does not suffice\n{}", world.story());
+        world.start_agent(&second);
+        world.run(millis(100));
+        let kind = RequestKind::Failover { target: second.clone(), accept_data_loss: false };
+        world.command(&second, Command::Request { id: "another".into(), kind });
+        world.run_until("one of them leads", seconds(10), |world| world.leader().is_some());
+        assert_eq!(world.leader(), Some(second), "seed {seed}\n{}", world.story());
+        ask(&mut world, RequestKind::Resume);
+        world.start_agent(&old);
+        heals(&mut world);
+    }
 }
 
 /// A watchdog is told an end before leadership has one again, however often it is told meanwhile that there is none. (Found by

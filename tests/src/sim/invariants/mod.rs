@@ -85,7 +85,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(older_terms_are_refused::OlderTermsAreRefused::default()),
         Box::new(silence_is_waited_for::SilenceIsWaitedFor::default()),
         Box::new(elections_follow_the_rule::ElectionsFollowTheRule),
-        Box::new(paused_is_left_alone::PausedIsLeftAlone::default()),
+        Box::new(paused_is_left_alone::PausedIsLeftAlone),
         Box::new(tags_are_heard::TagsAreHeard),
         Box::new(somebody_takes_over::SomebodyTakesOver::default()),
         Box::new(acts_within_belief::ActsWithinBelief),

@@ -1,21 +1,11 @@
 //! Leadership that was written under pause is taken only by force (protocol rule 5).
 
-use std::time::Duration;
-
-use odoo_ha_core::member::MemberId;
-use odoo_ha_core::records::{RequestKind, RequestOutcome, RequestRecord};
-
 use super::super::{Fact, World};
 use super::Invariant;
 
-/// Who was asked to take over is excused for so long, though the wish is replaced by another before it has voted.
-const LINGERS: Duration = Duration::from_secs(30);
-
-/// Nobody takes over from a paused record unless asked.
+/// Nobody takes over from a paused record but by the commit that says that it was asked to.
 #[derive(Default)]
-pub(super) struct PausedIsLeftAlone {
-    asked: Option<(MemberId, Duration)>,
-}
+pub(super) struct PausedIsLeftAlone;
 
 impl Invariant for PausedIsLeftAlone {
     fn name(&self) -> &'static str {
@@ -23,19 +13,10 @@ impl Invariant for PausedIsLeftAlone {
     }
 
     fn look(&mut self, world: &World) -> Option<String> {
-        if let Some(RequestRecord {
-            kind: RequestKind::Failover { target, .. },
-            outcome: RequestOutcome::Pending,
-            ..
-        }) = &world.records.request
-        {
-            self.asked = Some((target.clone(), world.now));
-        }
         world.facts.iter().find_map(|fact| {
             let Fact::LeaderWritten { before: Some(before) } = fact else { return None };
             let (winner, _) = world.records.taken_over(Some(before))?;
-            let asked = self.asked.as_ref().is_some_and(|(target, at)| target == winner && world.now - *at <= LINGERS);
-            (before.paused && !world.records.taken_by_force() && !asked)
+            (before.paused && !world.records.taken_by_force())
                 .then(|| format!("{winner} took over from {}, which was written under pause", before.mark))
         })
     }
