@@ -86,6 +86,11 @@ impl Timing {
         }
     }
 
+    /// How long one attach of the address may take: a quarter of `ttl`, and the leadership that is left when it begins exceeds it.
+    pub fn attach_timeout(&self) -> Duration {
+        self.ttl / 4
+    }
+
     /// Checks that a leader that cannot renew has stopped its database before anybody else may lead, that one
     /// lost renewal does not cost leadership, and that each time is in its range.
     ///

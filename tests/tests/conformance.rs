@@ -5,6 +5,8 @@
 mod filestores;
 #[path = "conformance/linux_address.rs"]
 mod linux_address;
+#[path = "conformance/linux_address_mishaps.rs"]
+mod linux_address_mishaps;
 #[path = "conformance/listener.rs"]
 mod listener;
 #[path = "conformance/log.rs"]

@@ -1,6 +1,6 @@
 //! What several backends share.
 
-#[cfg(any(feature = "guard", feature = "linux-watchdog", feature = "rsync"))]
+#[cfg(any(feature = "guard", feature = "linux-address", feature = "linux-watchdog", feature = "rsync"))]
 pub(crate) mod clock;
 #[cfg(any(feature = "linux-address", feature = "listener", feature = "rsync"))]
 pub(crate) mod fence;

@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
@@ -14,8 +13,9 @@ use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
-use nix::sys::socket::{LinkAddr, MsgFlags, SockaddrStorage, recvfrom, sendto};
+use nix::sys::socket::{LinkAddr, MsgFlags, SockaddrStorage, bind, recvfrom, sendto};
 use odoo_ha_core::error::{Error, ErrorKind};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::net::{AddressFamily as Family, Protocol, SocketFlags, SocketType, socket_with};
 
 use super::error::refused;
@@ -27,8 +27,9 @@ const ETHERNET: u16 = 1;
 /// Longest frame that is looked at; what is asked for is shorter.
 const LONGEST_FRAME: usize = 256;
 
-/// Between two looks at a socket that has nothing: an answer takes less, and it is waited for as long as fifty of these.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// What a socket keeps of what came, in bytes. The kernel counts whole packets, of which busy hosts have some of 64 KiB: at its default of
+/// 208 KiB three of them would crowd out an answer.
+const KEPT: usize = 4 << 20;
 
 /// An interface, as it was when it was looked at.
 #[derive(Debug)]
@@ -127,12 +128,17 @@ fn ask(message: RouteNetlinkMessage, flags: u16, fine: Errno) -> io::Result<()> 
 pub(super) struct Wire(OwnedFd);
 
 impl Wire {
-    /// Opens it; it hears from now on.
-    pub(super) fn open(protocol: u16) -> io::Result<Self> {
+    /// Opens it; it hears from now on what comes through the interface.
+    pub(super) fn open(protocol: u16, interface: &Interface) -> io::Result<Self> {
         // The kernel wants it in the network's order (packet(7)).
         let protocol = NonZeroU32::new(u32::from(protocol.to_be())).map(Protocol::from_raw);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        Ok(Self(socket_with(Family::PACKET, SocketType::RAW, flags, protocol)?))
+        let socket = socket_with(Family::PACKET, SocketType::RAW, flags, protocol)?;
+        // What this host says to itself, and hears elsewhere, would crowd out an answer. The link names no protocol, so that it stays.
+        bind(socket.as_raw_fd(), &interface.link)?;
+        // Without it there is the kernel's default, which is enough on most days.
+        _ = set_socket_recv_buffer_size_force(&socket, KEPT);
+        Ok(Self(socket))
     }
 
     /// Sends a frame through an interface. Where the queue is full it is lost, as it would be on the wire.
@@ -143,19 +149,18 @@ impl Wire {
         }
     }
 
-    /// The next frame that came through the interface. Cancel-safe.
-    pub(super) async fn receive(&self, interface: &Interface) -> io::Result<Vec<u8>> {
+    /// The next frame that has come through the interface, if there is one. Does not wait.
+    pub(super) fn receive(&self, interface: &Interface) -> io::Result<Option<Vec<u8>>> {
         let mut frame = vec![0; LONGEST_FRAME];
         loop {
             match recvfrom::<LinkAddr>(self.0.as_raw_fd(), &mut frame) {
                 Ok((length, Some(from))) if from.ifindex() == interface.link.ifindex() => {
                     frame.truncate(length);
-                    return Ok(frame);
+                    return Ok(Some(frame));
                 }
-                // Another interface's; or it went down: so says the socket once, and goes on.
-                Ok(_) | Err(Errno::EINTR | Errno::ENETDOWN) => tokio::task::yield_now().await,
-                // tokio watches only sockets of kinds that it knows.
-                Err(Errno::EAGAIN) => tokio::time::sleep(LOOK_AGAIN).await,
+                // Another interface's, from before it was bound; or it went down: so says the socket once, and goes on.
+                Ok(_) | Err(Errno::EINTR | Errno::ENETDOWN) => {}
+                Err(Errno::EAGAIN) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }

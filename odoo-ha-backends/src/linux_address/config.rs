@@ -21,6 +21,12 @@ const PROBE_WAIT: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 /// Shortest time between two announcements while the address is held.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Between two announcements of one attach.
+pub(super) const ANNOUNCE_STEP: Duration = Duration::from_millis(20);
+
+/// What an attach takes beyond its waits, late timers included.
+const BEYOND_WAITS: Duration = Duration::from_millis(50);
+
 /// Where distributions have the program `ip` (package iproute2).
 const IP_PROGRAMS: [&str; 4] = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
 
@@ -38,7 +44,9 @@ pub struct LinuxAddressConfig {
     pub announcements: u32,
     /// How often it is announced while it is held, from 100 ms; not more often than it is looked at. Default: 1 s.
     pub announce_interval: Duration,
-    /// How long a holder may take to answer before the address is taken for free, 20 ms to 2 s. Default: 100 ms.
+    /// How long a holder may take to answer before the address is taken for free, 20 ms to 2 s; so long that an attach
+    /// ([`attach_takes`](Self::attach_takes)) fits the time that it has ([`Timing::attach_timeout`](odoo_ha_core::policy::Timing::attach_timeout)).
+    /// Default: 100 ms.
     pub probe_wait: Duration,
     /// Remembers the highest term that attached it on this host, absolute, on a local disk. Beside it a file with `.lock` appended is
     /// made. Default: none, and then no term is remembered.
@@ -96,6 +104,11 @@ impl LinuxAddressConfig {
     pub fn fence_file(mut self, fence_file: impl Into<PathBuf>) -> Self {
         self.fence_file = Some(fence_file.into());
         self
+    }
+
+    /// How long an attach takes where nobody has the address: `probe_wait`, its announcements, and 50 ms.
+    pub fn attach_takes(&self) -> Duration {
+        self.probe_wait + ANNOUNCE_STEP * self.announcements.saturating_sub(1) + BEYOND_WAITS
     }
 
     /// The address, as yet untouched.

@@ -11,7 +11,11 @@
 //! # What it never does
 //!
 //! It never takes the address from a host that answers for it (attaching is `NotReady` then), never touches another address or
-//! interface, and starts no thread and no program. It has no memory beyond whether it attached, which only says whether to announce.
+//! interface, and starts no thread and no program. Nor does it add or announce anything after its caller's time, suspension included, or once a
+//! detach has begun. It has no memory beyond whether it attached, which only says whether to announce.
+//!
+//! One setting it changes: where the kernel would remove the other IPv4 addresses of a network together with the first, as Linux by itself does,
+//! it switches that off for the interface (`promote_secondaries`), and leaves it off. Where it may not, it warns.
 //!
 //! # What it cannot do
 //!
@@ -27,13 +31,14 @@
 //! # Where to go next
 //!
 //! [`LinuxAddressConfig`] what can be set · `address.rs` the role · `client.rs` what is asked of the kernel · `frames.rs` what is said on the
-//! wire · `error.rs` what the kernel's refusals mean.
+//! wire · `sysctl.rs` what the kernel is set to · `error.rs` what the kernel's refusals mean.
 
 mod address;
 mod client;
 mod config;
 mod error;
 mod frames;
+mod sysctl;
 
 pub use self::address::LinuxAddress;
 pub use self::config::LinuxAddressConfig;

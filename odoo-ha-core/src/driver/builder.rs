@@ -228,6 +228,7 @@ impl HaNodeBuilder {
                 fences_by_term: can.fences_by_term,
                 moves_authoritatively: can.moves_authoritatively,
                 longest_in_flight: can.longest_in_flight,
+                attach_takes: can.attach_takes,
             }
         });
         config.peer = self.peers.as_ref().map(|peers| peers.address());

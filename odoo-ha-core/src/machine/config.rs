@@ -29,6 +29,8 @@ pub struct AddressFacts {
     pub moves_authoritatively: bool,
     /// How long a lost attach may still happen.
     pub longest_in_flight: Duration,
+    /// How long an attach takes where nothing hinders it.
+    pub attach_takes: Duration,
 }
 
 /// What a machine is told once, when it is made.
@@ -134,6 +136,19 @@ impl Config {
                 ),
             )
             .hint("raise ttl"));
+        }
+        if let Some(address) = &self.address
+            && address.attach_takes > self.timing.attach_timeout()
+        {
+            return Err(Error::new(
+                ErrorKind::Misconfigured,
+                format!(
+                    "the address's attach_takes <= ttl / 4 does not hold: {:?} > {:?}",
+                    address.attach_takes,
+                    self.timing.attach_timeout()
+                ),
+            )
+            .hint("it would never be attached: raise ttl, or have the address backend wait less"));
         }
         Ok(())
     }

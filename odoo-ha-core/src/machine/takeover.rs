@@ -352,6 +352,7 @@ impl Machine {
             fences_by_term: true,
             moves_authoritatively: true,
             longest_in_flight: Duration::ZERO,
+            attach_takes: Duration::ZERO,
         });
         let more_hangs_on_belief = self.config.services || self.config.filestore;
         if address.is_taken_by_term() && !more_hangs_on_belief {

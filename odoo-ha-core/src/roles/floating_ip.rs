@@ -19,12 +19,20 @@ pub struct FloatingIpCapabilities {
     pub moves_authoritatively: bool,
     /// Longest time for which an attach that was cancelled or not answered may still happen.
     pub longest_in_flight: Duration,
+    /// How long an attach takes where nothing hinders it. It must fit the time that an attach has
+    /// ([`Timing::attach_timeout`](crate::policy::Timing::attach_timeout)), or it would never succeed: such a node is not built.
+    pub attach_takes: Duration,
 }
 
 impl FloatingIpCapabilities {
     /// The weakest: nothing is promised.
     pub const fn none() -> Self {
-        Self { fences_by_term: false, moves_authoritatively: false, longest_in_flight: Duration::ZERO }
+        Self {
+            fences_by_term: false,
+            moves_authoritatively: false,
+            longest_in_flight: Duration::ZERO,
+            attach_takes: Duration::ZERO,
+        }
     }
 
     /// With [`fences_by_term`](Self::fences_by_term) as given.
@@ -45,6 +53,13 @@ impl FloatingIpCapabilities {
     #[must_use]
     pub const fn longest_in_flight(mut self, longest: Duration) -> Self {
         self.longest_in_flight = longest;
+        self
+    }
+
+    /// With [`attach_takes`](Self::attach_takes) as given.
+    #[must_use]
+    pub const fn attach_takes(mut self, time: Duration) -> Self {
+        self.attach_takes = time;
         self
     }
 }

@@ -346,6 +346,7 @@ fn make_odd(config: &mut Config, plan: &Plan) {
         fences_by_term: dice.one_in(2),
         moves_authoritatively: dice.one_in(2),
         longest_in_flight: plan.timing.ttl * u32::try_from(dice.below(3)).unwrap_or_default() / 8,
+        ..AddressFacts::default()
     };
     if has(Oddity::AddressKinds) {
         config.address = Some(kind);

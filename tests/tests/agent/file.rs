@@ -172,6 +172,29 @@ fn what_is_wrong_is_refused_with_its_place() {
     assert_eq!(none.status.code(), Some(2));
 }
 
+#[test]
+fn an_address_that_takes_longer_than_it_may_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("[address.listener]").unwrap();
+    for (more, ttl, says) in [
+        ("probe_wait = \"1500ms\"", "5s", Some("<= ttl / 4 does not hold: 1.59s > 1.25s")),
+        ("probe_wait = \"1500ms\"", "10s", None),
+        ("announcements = 20", "2s", Some("<= ttl / 4 does not hold: 530ms > 500ms")),
+        ("", "1s", None),
+    ] {
+        let linux = format!("[address.linux]\naddress = \"10.0.0.9/24\"\ninterface = \"eth0\"\n{more}\n");
+        std::fs::write(&path, format!("{before}{linux}[timing]\nttl = \"{ttl}\"\n")).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_ha_agent")).args(["--check", "--config"]).arg(&path).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), says.is_none(), "{more}: {said}");
+        let expected = says.unwrap_or_default();
+        assert!(said.contains(expected) && (says.is_none() || said.contains("address.linux")), "{more}: {said}");
+    }
+}
+
 /// The small file of the documentation with a line more in one of its sections.
 fn check_with(section: &str, line: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();

@@ -19,21 +19,21 @@ use tokio::task::AbortHandle;
 
 use crate::timer;
 
-const TIME: Duration = Duration::from_secs(10);
+pub(super) const TIME: Duration = Duration::from_secs(10);
 
 /// The address as seen from a host: its calls run in that host's network.
 #[derive(Debug)]
-struct OnHost {
-    address: Arc<LinuxAddress>,
+pub(super) struct OnHost {
+    pub(super) address: Arc<LinuxAddress>,
     host: Handle,
 }
 
 impl OnHost {
-    fn new(host: &Host, config: LinuxAddressConfig) -> Result<Arc<Self>, Error> {
+    pub(super) fn new(host: &Host, config: LinuxAddressConfig) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self { address: Arc::new(config.build()?), host: host.runtime() }))
     }
 
-    async fn there<T: Send + 'static>(
+    pub(super) async fn there<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
@@ -73,7 +73,7 @@ impl FloatingIp for OnHost {
     }
 }
 
-fn run(body: impl Future<Output = ()>) {
+pub(super) fn run(body: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(body);
 }

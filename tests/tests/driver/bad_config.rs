@@ -1,8 +1,10 @@
 //! What a person writes wrongly is refused where the node is built or started, before anything is touched, with what to do.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use odoo_ha_backends::linux_address::LinuxAddressConfig;
 use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::{ProbeSettings, Timing};
@@ -99,10 +101,27 @@ fn probe_settings_that_cannot_work_are_refused() {
     ];
     let member = Member::new("a", &Store::new());
     for (change, says) in broken {
-        let builder =
-            member.builder().probe(std::sync::Arc::<super::world::Helper>::default(), ProbeSettings::with(change));
+        let builder = member.builder().probe(Arc::<super::world::Helper>::default(), ProbeSettings::with(change));
         refused(builder.build(), ErrorKind::Misconfigured, &[says]);
     }
+}
+
+#[test]
+fn an_address_that_takes_longer_than_it_may_is_refused() {
+    let member = Member::new("a", &Store::new());
+    let waits = |millis| {
+        let config = LinuxAddressConfig::new("10.0.0.9/24", "eth0").unwrap();
+        let address = config.probe_wait(Duration::from_millis(millis)).build().unwrap();
+        member.builder().timing(Timing::with_ttl(Duration::from_secs(5))).address(Arc::new(address)).build()
+    };
+    refused(
+        waits(1500),
+        ErrorKind::Misconfigured,
+        &["attach_takes <= ttl / 4 does not hold: 1.59s > 1.25s", "raise ttl"],
+    );
+    // The longest that fits, exactly: with two announcements more, and what else an attach takes.
+    assert!(waits(1250 - 2 * 20 - 50).is_ok());
+    refused(waits(1250 - 2 * 20 - 50 + 1), ErrorKind::Misconfigured, &["attach_takes"]);
 }
 
 #[test]
@@ -145,5 +164,5 @@ fn a_state_directory_that_cannot_be_is_refused() {
         refused(node.spawn(), ErrorKind::Disk, &[path.to_str().unwrap(), "check the path"]);
     }
     // None of them left a thread that holds on to what it was given.
-    eventually("all is let go", || std::sync::Arc::strong_count(&member.client) == 1);
+    eventually("all is let go", || Arc::strong_count(&member.client) == 1);
 }

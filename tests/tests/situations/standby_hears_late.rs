@@ -27,6 +27,7 @@ fn gone_unheard(mode: SyncMode, seed: u64) -> (World, MemberId, MemberId, Durati
             fences_by_term: false,
             moves_authoritatively: false,
             longest_in_flight: Duration::ZERO,
+            ..AddressFacts::default()
         });
     });
     let (mut world, leader, others) = settled(world);

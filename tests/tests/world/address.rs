@@ -4,7 +4,7 @@ use odoo_ha_core::machine::AddressFacts;
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_tests::sim::World;
 
-use super::{heals, millis, seconds, settled, whole};
+use super::{heals, seconds, settled, whole};
 
 #[test]
 fn an_address_that_vanished_is_taken_again() {
@@ -39,7 +39,7 @@ fn one_that_moves_by_term_is_taken_from_the_old_leader() {
     let world = World::with(3, 4, |config| {
         config.policy.sync_mode = SyncMode::Synchronous;
         config.address =
-            Some(AddressFacts { fences_by_term: true, moves_authoritatively: true, longest_in_flight: millis(0) });
+            Some(AddressFacts { fences_by_term: true, moves_authoritatively: true, ..AddressFacts::default() });
     });
     let (mut world, leader, _) = settled(world);
     world.node_mut(&leader).detach_fails = true;

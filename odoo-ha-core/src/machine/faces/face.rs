@@ -133,14 +133,10 @@ impl Face {
 }
 
 impl Machine {
-    /// How long an attach may take: less than the belief that must be left when it begins (protocol rule 35).
-    fn attach_timeout(&self) -> Duration {
-        self.config.timing.ttl / 4
-    }
-
     pub(super) fn tend_address(&mut self, serve: bool) {
         let Some(face) = self.faces.address.clone() else { return };
-        let timeout = self.attach_timeout();
+        // The belief that must be left when it begins exceeds it (protocol rule 35).
+        let timeout = self.config.timing.attach_timeout();
         let limit = self.reign.as_ref().map(|reign| reign.give_up_at().before(timeout));
         let term = self.reign.as_ref().map_or(Term(0), |reign| reign.term);
         let mut next = face;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use odoo_ha_backends::linux_address::LinuxAddressConfig;
 use odoo_ha_backends::listener::{ListenerConfig, Target};
 use odoo_ha_core::error::Error;
+use odoo_ha_core::policy::Timing;
 use serde::{Deserialize, Serialize};
+
+use super::wrong;
 
 /// Which kind of address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,26 @@ impl ListenerSection {
 }
 
 impl LinuxSection {
+    /// Whether it can work, and fits these times.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured`, naming the key, or the inequality that does not hold.
+    pub(crate) fn check(&self, timing: &Timing) -> Result<(), Error> {
+        let config = self.config()?;
+        config.check()?;
+        let (takes, has) = (config.attach_takes(), timing.attach_timeout());
+        if takes > has {
+            let why = format!(
+                "probe_wait + 20 ms for each announcement but the first + 50 ms <= ttl / 4 does not hold: {takes:?} > {has:?}"
+            );
+            return Err(
+                wrong("address.linux", &why).hint("the address would never be taken: lower these, or raise timing.ttl")
+            );
+        }
+        Ok(())
+    }
+
     pub(crate) fn config(&self) -> Result<LinuxAddressConfig, Error> {
         let config = LinuxAddressConfig::new(&self.address, &self.interface)?
             .announcements(self.announcements)

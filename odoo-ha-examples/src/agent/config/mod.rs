@@ -134,7 +134,7 @@ impl AgentConfig {
         self.postgres.config(self.cluster.member.clone()).check()?;
         match &self.address {
             Some(AddressSection::Listener(section)) => section.config(self.postgres.endpoint().to_string()).check()?,
-            Some(AddressSection::Linux(section)) => section.config()?.check()?,
+            Some(AddressSection::Linux(section)) => section.check(&timing)?,
             None => {}
         }
         ServiceSection::build_all(&self.services)?;
