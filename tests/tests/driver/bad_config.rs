@@ -110,7 +110,7 @@ fn probe_settings_that_cannot_work_are_refused() {
 fn an_address_that_takes_longer_than_it_may_is_refused() {
     let member = Member::new("a", &Store::new());
     let waits = |millis| {
-        let config = LinuxAddressConfig::new("10.0.0.9/24", "eth0").unwrap();
+        let config = LinuxAddressConfig::new("10.0.0.9/24", "no-such-link").unwrap();
         let address = config.probe_wait(Duration::from_millis(millis)).build().unwrap();
         member.builder().timing(Timing::with_ttl(Duration::from_secs(5))).address(Arc::new(address)).build()
     };
@@ -120,8 +120,17 @@ fn an_address_that_takes_longer_than_it_may_is_refused() {
         &["attach_takes <= ttl / 4 does not hold: 1.59s > 1.25s", "raise ttl"],
     );
     // The longest that fits, exactly: with two announcements more, and what else an attach takes.
-    assert!(waits(1250 - 2 * 20 - 50).is_ok());
+    let longest = waits(1250 - 2 * 20 - 50).unwrap();
     refused(waits(1250 - 2 * 20 - 50 + 1), ErrorKind::Misconfigured, &["attach_takes"]);
+    // Nor does a node that runs take times into which it does not fit.
+    let node = longest.spawn().unwrap();
+    assert!(node.check_timing(Timing::with_ttl(Duration::from_secs(5))).is_ok());
+    refused(
+        node.check_timing(Timing::with_ttl(Duration::from_secs(4))),
+        ErrorKind::Misconfigured,
+        &["attach_takes <= ttl / 4 does not hold: 1.25s > 1s"],
+    );
+    node.kill();
 }
 
 #[test]
