@@ -298,7 +298,7 @@ impl FloatingIp for LinuxAddress {
     }
 
     async fn detach(&self, _timeout: Duration) -> Result<(), Error> {
-        // Nothing in it waits.
+        // Nothing in it waits, except for the kernel, and that no deadline would end.
         self.detach_now()
     }
 
