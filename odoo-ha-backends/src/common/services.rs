@@ -27,6 +27,16 @@ pub enum Activity {
     Changing,
     /// It does not run.
     Stopped,
+    /// There is no such service: it does not run, and cannot be started.
+    Missing,
+}
+
+impl Activity {
+    /// Whether it certainly does not run.
+    #[must_use]
+    pub fn is_down(self) -> bool {
+        matches!(self, Self::Stopped | Self::Missing)
+    }
 }
 
 /// One service. All of its calls end by their timeout; dropping one leaves it unknown whether it was done.
@@ -60,7 +70,7 @@ pub trait Service: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// `Misconfigured` when there is no such service; `Unavailable` when it cannot be told.
+    /// `Misconfigured` when it cannot be asked as it is set up; `Unavailable` when it cannot be told.
     async fn activity(&self, timeout: Duration) -> Result<Activity, Error>;
 }
 
@@ -68,7 +78,7 @@ pub trait Service: Send + Sync + Debug {
 ///
 /// They are started in their order, each when the one before it has started, and stopped in the reverse order. Each is given its share of the
 /// time that is left to stop in good order, and what has not stopped after half of it is killed; one that cannot be stopped keeps no other
-/// from being stopped. A stop ends a start that is under way. The highest term that they were started for is remembered for the life of this value, and an older one refused.
+/// from being stopped, and one that is not there counts as stopped. A stop ends a start that is under way. The highest term that they were started for is remembered for the life of this value, and an older one refused.
 #[derive(Debug)]
 pub struct Services {
     services: Vec<Arc<dyn Service>>,
@@ -152,17 +162,26 @@ impl Services {
 /// Stops one and sees that it has stopped; kills it when that takes more than half of the time.
 async fn stop_one(service: &dyn Service, deadline: Instant) -> Result<(), Error> {
     let in_good_order = service.stop(left(deadline) / 2).await;
-    if in_good_order.is_ok() && service.activity(left(deadline)).await? == Activity::Stopped {
-        return Ok(());
+    // A look that fails, or takes its time, keeps nothing running.
+    match service.activity(left(deadline) / 4).await {
+        Ok(Activity::Missing) => return Ok(()),
+        Ok(Activity::Stopped) if in_good_order.is_ok() => return Ok(()),
+        Ok(_) | Err(_) => {}
     }
     let killed = service.kill(left(deadline)).await;
     loop {
-        if service.activity(left(deadline)).await? == Activity::Stopped {
+        let seen = service.activity(left(deadline)).await;
+        if seen.as_ref().is_ok_and(|activity| activity.is_down()) {
             return Ok(());
         }
-        if Instant::now() + LOOK_AGAIN >= deadline {
-            let what = format!("service {} still runs", service.name());
-            let cause = killed.and(in_good_order).err();
+        // What is set up wrongly, or forbidden, is so at the next look, too.
+        let is_final = |error: &Error| matches!(error.kind(), ErrorKind::Misconfigured | ErrorKind::Denied);
+        if Instant::now() + LOOK_AGAIN >= deadline || seen.as_ref().is_err_and(is_final) {
+            let what = match &seen {
+                Ok(_) => format!("service {} still runs", service.name()),
+                Err(_) => format!("it is not known whether service {} has stopped", service.name()),
+            };
+            let cause = killed.and(in_good_order).err().or(seen.err());
             let error = Error::new(ErrorKind::Unknown, what);
             return Err(match cause {
                 Some(cause) => error.caused_by(cause),
@@ -204,7 +223,13 @@ impl ServiceManager for Services {
         let deadline = Instant::now() + timeout;
         let mut seen = Vec::new();
         for service in &self.services {
-            seen.push(service.activity(left(deadline)).await?);
+            let activity = service.activity(left(deadline)).await?;
+            if activity == Activity::Missing {
+                let what = format!("there is no service {}", service.name());
+                return Err(Error::new(ErrorKind::Misconfigured, what)
+                    .hint("install it, or name another one (systemd: and systemctl daemon-reload)"));
+            }
+            seen.push(activity);
         }
         Ok(if seen.iter().all(|activity| *activity == Activity::Running) {
             ServiceState::Running

@@ -1,23 +1,22 @@
 //! One time that the guard acts: the address and the services first, then the database.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
 use odoo_ha_core::time::Moment;
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::proc::Identity;
 use super::protocol::Firing;
 use super::stop::Stop;
 
 /// How long the database waits for the commands that drop the address and stop the services: they are first, but not at the database's cost.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);
 
-/// How long such a command may run at all; then it is killed.
+/// How long such a command may run at all; then it is killed, with all that it has started.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two looks at a running command.
@@ -29,6 +28,8 @@ pub(super) struct Acting {
     stop: Stop,
     drop_address: Option<Receiver<String>>,
     stop_services: Option<Receiver<String>>,
+    /// Whether it has been told what stands in the way.
+    told: bool,
 }
 
 /// What is run besides stopping the database: programs with their arguments.
@@ -39,20 +40,26 @@ pub(super) struct Commands {
 
 impl Acting {
     /// The agent is dead already, if it was to be killed.
-    pub(super) fn begin(
-        firing: Firing,
-        data_dir: PathBuf,
-        spared: BTreeSet<i32>,
-        family: BTreeSet<Identity>,
-        commands: Commands,
-    ) -> Self {
+    pub(super) fn begin(firing: Firing, stop: Stop, commands: Commands) -> Self {
         let drop_address = commands.drop_address.map(|command| run("drop-address", command));
         let stop_services = commands.stop_services.map(|command| run("stop-services", command));
-        Self { firing, stop: Stop::new(data_dir, spared, family), drop_address, stop_services }
+        Self { firing, stop, drop_address, stop_services, told: false }
     }
 
     pub(super) fn firing(&self) -> &Firing {
         &self.firing
+    }
+
+    /// What stands in the way of an end, for the log; once.
+    pub(super) fn obstacle(&mut self) -> Option<String> {
+        let Firing { unseen, out_of_reach, .. } = self.firing;
+        if self.told || (unseen == 0 && out_of_reach == 0) {
+            return None;
+        }
+        self.told = true;
+        Some(format!(
+            "the database may still run: {unseen} processes may be its and cannot be looked at, {out_of_reach} may not be signalled"
+        ))
     }
 
     /// Goes on; `true` when no process of the instance is left and the commands have ended.
@@ -66,6 +73,7 @@ impl Acting {
         if self.firing.ended.is_none() {
             self.firing.ended = self.stop.step(now)?;
             (self.firing.asked, self.firing.killed, self.firing.out_of_reach) = self.stop.counts();
+            self.firing.unseen = self.stop.unseen();
         }
         Ok(self.firing.ended.is_some() && !run)
     }
@@ -92,9 +100,10 @@ fn run(what: &str, command: Vec<String>) -> Receiver<String> {
 
 fn run_to_end(command: &[String]) -> String {
     let Some((program, arguments)) = command.split_first() else { return "is empty".to_owned() };
-    let started =
-        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut child = match started {
+    let mut prepared = Command::new(program);
+    prepared.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A group of its own, by which all of it is found.
+    let mut child = match prepared.process_group(0).spawn() {
         Ok(child) => child,
         Err(error) => return format!("did not start: {error}"),
     };
@@ -107,12 +116,18 @@ fn run_to_end(command: &[String]) -> String {
                 waited += COMMAND_STEP;
             }
             Ok(None) => {
-                // Killed and reaped, or gone by itself meanwhile.
-                _ = child.kill();
-                _ = child.wait();
+                kill_all(&mut child);
                 return format!("was killed after {} s", COMMAND_LIMIT.as_secs());
             }
             Err(error) => return format!("was lost: {error}"),
         }
     }
+}
+
+/// Kills a command with what it has started: that would act later, when this node or another may have the address again.
+fn kill_all(child: &mut Child) {
+    // It has not been waited for, so the number is still its own. Gone by themselves meanwhile, or gone soon.
+    _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    _ = child.kill();
+    _ = child.wait();
 }

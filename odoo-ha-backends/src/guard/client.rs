@@ -104,8 +104,8 @@ impl GuardWatchdog {
             return Err(self.gone());
         }
         let data_dir = self.config.data_dir.clone();
-        let (data_dir, own) =
-            tokio::task::spawn_blocking(move || (resolve(data_dir), proc::own_identity())).await.map_err(blocked)?;
+        let look = move || (owner(&data_dir), resolve(data_dir), proc::own_identity());
+        let (owner, data_dir, own) = tokio::task::spawn_blocking(look).await.map_err(blocked)?;
         let own = own.ok_or_else(|| Error::new(ErrorKind::Misconfigured, "guard: /proc does not show this process"))?;
         let Some(data_dir) = data_dir.to_str() else {
             let what = "guard: data_dir leads to a path that is no plain text";
@@ -114,6 +114,7 @@ impl GuardWatchdog {
         let request = Request::Arm(Arm {
             leave: feed.into(),
             data_dir: data_dir.to_owned(),
+            owner,
             agent_started: own.started,
             acts_before_ms: u64::try_from(self.config.acts_before.as_millis()).unwrap_or(u64::MAX),
             kill_agent: self.config.kill_agent,
@@ -220,6 +221,10 @@ impl GuardWatchdog {
                 Error::new(ErrorKind::Misconfigured, "guard: it cannot find this process, which it would have to kill")
                     .hint("agent and guard need the same process namespace and /proc, or kill_agent = false")
             }
+            Refusal::Powerless { why } => {
+                Error::new(ErrorKind::Misconfigured, format!("guard: it could not stop the database in time: {why}"))
+                    .hint("run the agent as PostgreSQL's user, or with CAP_KILL and CAP_SYS_PTRACE (or, in place of that, CAP_SETUID and CAP_SETGID)")
+            }
             Refusal::Malformed => Error::new(ErrorKind::Misconfigured, "guard: it did not understand this agent"),
         })
     }
@@ -288,6 +293,15 @@ fn resolve(data_dir: std::path::PathBuf) -> std::path::PathBuf {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
         _ => data_dir,
     }
+}
+
+/// The user that the data directory belongs to, which PostgreSQL runs as. While it is not there, that of an agent that is not root, which can
+/// start PostgreSQL as nobody else.
+fn owner(data_dir: &std::path::Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid();
+    std::fs::metadata(data_dir).map(|found| found.uid()).ok().or((!own.is_root()).then(|| own.as_raw()))
 }
 
 /// Whether no guard holds the lock.

@@ -41,7 +41,7 @@ pub struct GuardConfig {
     /// several clusters wants false, and then something else has to drop the address of a frozen one.
     pub kill_agent: bool,
     /// A program with its arguments (no shell; the program absolute) that drops the address. The database is stopped when it
-    /// ends, or 150 ms after it began; it is killed after 10 s. Default: none.
+    /// ends, or 150 ms after it began; it is killed after 10 s, with its process group. Default: none.
     pub drop_address: Option<Vec<String>>,
     /// A program with its arguments, likewise, that stops the services which this node runs as leader: they outlive the agent, and may
     /// run on one node only. It runs beside `drop_address`, under the same limits. Default: none.

@@ -30,18 +30,25 @@
 //! - The guard inherits every file descriptor of the agent that is not close-on-exec (all of std's and tokio's are).
 //! - Right after a suspension of the machine a backend may run some milliseconds before the guard does.
 //! - A process in an uninterruptible sleep dies when the kernel lets go of it; the guard keeps trying and says so.
+//! - Where another user's processes work is told only to who may know: a guard that is neither PostgreSQL's user nor has `CAP_SYS_PTRACE` looks as
+//!   that user does, which takes `CAP_SETUID` and `CAP_SETGID`; to end them takes `CAP_KILL`. Without these it is not armed, and says why. Should it
+//!   lose sight later, it goes on looking and does not say that it has ended ([`Firing::unseen`]). A program that PostgreSQL had started and
+//!   that has become yet another user, and an orphan, is found with `CAP_SYS_PTRACE` only.
+//! - What a command of its own puts into another session or process group outlives that command's time.
 //! - An instance in another mount namespace than the guard (a container) is not found.
 //!
 //! # Where to go next
 //!
 //! [`config`](GuardConfig) what can be set · `lease.rs` what is granted and refused, without clock or world · `process.rs` the guard's loop ·
-//! `stop.rs` how an instance is stopped · `proc.rs` what `/proc` shows · `client.rs` the agent's side · `protocol.rs` what they say.
+//! `stop.rs` how an instance is stopped · `proc.rs` what `/proc` shows · `sight.rs` what of it the guard may see · `client.rs` the agent's side · `protocol.rs` what they say.
 
 mod acting;
+mod begin;
 mod client;
 mod clock;
 mod config;
 mod connection;
+mod family;
 mod files;
 mod journal;
 mod lease;
@@ -49,6 +56,7 @@ mod peer;
 mod proc;
 mod process;
 mod protocol;
+mod sight;
 mod spawn;
 mod stop;
 

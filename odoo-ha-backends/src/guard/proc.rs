@@ -46,8 +46,31 @@ pub(super) fn look(pid: i32) -> Option<Seen> {
 }
 
 /// Its working directory, as the kernel knows it: no disk is touched.
-pub(super) fn working_directory(pid: i32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+///
+/// # Errors
+///
+/// `PermissionDenied` when this process may not know; any other when it is gone.
+pub(super) fn working_directory(pid: i32) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd"))
+}
+
+/// As whom a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner {
+    pub(super) user: u32,
+    pub(super) group: u32,
+}
+
+/// Its effective user and group, which everybody may know; `None` when it is gone.
+pub(super) fn owner(pid: i32) -> Option<Owner> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    // Real, effective, saved, and that of the file system.
+    let effective = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        line.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    Some(Owner { user: effective("Uid:")?, group: effective("Gid:")? })
 }
 
 /// Its command line, in one piece.
@@ -142,6 +165,12 @@ mod tests {
     fn the_dead_are_not_seen() {
         assert_eq!(parse(42, "42 (x) Z 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 1"), None);
         assert_eq!(parse(42, "42 (x"), None);
+    }
+
+    #[test]
+    fn whose_this_process_is_is_seen() {
+        let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        assert_eq!(owner(own_pid()), Some(Owner { user, group }));
     }
 
     #[test]

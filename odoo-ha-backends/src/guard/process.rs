@@ -2,29 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem::Discriminant;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::thread;
 use std::time::Duration;
 
 use odoo_ha_core::time::Moment;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use super::acting::{Acting, Commands};
+use super::begin::{detach, listen, lock, prefer_to_run};
 use super::clock::{self, Alarm};
-use super::files;
+use super::family::Family;
 use super::journal::{Journal, Remembered};
 use super::lease::Lease;
 use super::peer::Peer;
 use super::proc::{Held, Identity, own_pid};
 use super::protocol::{Arm, Firing, GuardState, GuardStatus, Hello, Refusal, Reply, Request, VERSION};
+use super::stop::{Instance, Stop};
+use super::{files, sight};
 
 /// Says to the starter that the socket is there.
 pub(super) const READY: &str = "ready";
@@ -42,9 +42,6 @@ const REMEMBER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Between two looks at an instance that is being stopped.
 const STEP: Duration = Duration::from_millis(4);
-
-/// How long the lock may be held by one that is just ending.
-const LOCK_TRIES: u32 = 20;
 
 /// Runs the guard with the arguments after the flag; the exit code of the process.
 pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> i32 {
@@ -262,6 +259,9 @@ impl Guard {
             Err(_) if arm.kill_agent => return Err(Refusal::Unidentified),
             Err(_) => None,
         };
+        if let Err(why) = sight::check(&self.instance(&arm), pid) {
+            return Err(Refusal::Powerless { why });
+        }
         self.lease.arm(now, arm.leave, Duration::from_millis(arm.acts_before_ms))?;
         self.journal.say(format!(
             "armed by process {pid}, incarnation {}, term {}, until {:?}",
@@ -270,6 +270,10 @@ impl Guard {
         self.orders = Some(Orders { arm, agent });
         self.remember();
         Ok(())
+    }
+
+    fn instance(&self, arm: &Arm) -> Instance {
+        Instance { data_dir: PathBuf::from(&arm.data_dir), also_called: self.data_dir.clone(), owner: arm.owner }
     }
 
     /// Time is up.
@@ -287,29 +291,34 @@ impl Guard {
             asked: 0,
             killed: 0,
             out_of_reach: 0,
+            unseen: 0,
         };
         let mut spared = BTreeSet::from([own_pid()]);
-        let mut family = BTreeSet::new();
+        let mut family = None;
         if let Some(agent) = &orders.agent {
             if orders.arm.kill_agent {
                 // Before it is killed: afterwards nobody knows whose children these were.
-                family = super::stop::descendants(agent.id.pid).unwrap_or_default();
+                family = Family::of(agent.id.pid).ok();
                 firing.agent_killed = agent.signal(Signal::KILL).unwrap_or(false);
             } else {
                 spared.insert(agent.id.pid);
             }
         }
-        let data_dir = PathBuf::from(&orders.arm.data_dir);
+        let stop = Stop::new(self.instance(&orders.arm), spared, family);
         let commands =
             Commands { drop_address: orders.arm.drop_address.clone(), stop_services: orders.arm.stop_services.clone() };
-        self.acting = Some(Acting::begin(firing, data_dir, spared, family, commands));
+        self.acting = Some(Acting::begin(firing, stop, commands));
         // Now already, should this guard be killed in the middle of it.
         self.remember();
     }
 
     fn go_on_acting(&mut self, now: Moment) {
         let Some(acting) = &mut self.acting else { return };
-        match acting.step(now) {
+        let step = acting.step(now);
+        if let Some(obstacle) = acting.obstacle() {
+            self.journal.say(obstacle);
+        }
+        match step {
             Ok(false) => return,
             Ok(true) => {}
             Err(error) => {
@@ -371,44 +380,4 @@ impl Orders {
     fn is_by(&self, pid: i32) -> bool {
         self.agent.as_ref().is_none_or(|agent| agent.id.pid == pid)
     }
-}
-
-/// Leaves the agent's session, so that signals to its group or terminal do not come here, and its directory.
-fn detach() -> io::Result<()> {
-    // Fails only for the leader of a group, which a process that was just forked is not.
-    rustix::process::setsid()?;
-    std::env::set_current_dir("/")
-}
-
-/// Asks the kernel to let this process run and live when others cannot. Each is a favour that it may refuse.
-fn prefer_to_run() {
-    _ = fs::write("/proc/self/comm", "odoo-ha-guard");
-    _ = fs::write("/proc/self/oom_score_adj", "-1000");
-    _ = rustix::process::setpriority_process(None, -20);
-    // A page that must first come from a hung disk would hold the guard.
-    _ = rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT);
-}
-
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    for _ in 0..LOCK_TRIES {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
-}
-
-/// The lock is held: whatever lies at this path is stale.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }

@@ -38,6 +38,9 @@ pub(super) struct Arm {
     pub(super) leave: Leave,
     /// Without symbolic links.
     pub(super) data_dir: String,
+    /// The user that it belongs to, as far as is known.
+    #[serde(default)]
+    pub(super) owner: Option<u32>,
     /// When the asking process was started, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
     pub(super) agent_started: u64,
     pub(super) acts_before_ms: u64,
@@ -86,6 +89,8 @@ pub(super) enum Refusal {
     Acting,
     /// The process that asks could not be identified, so it could not be killed either.
     Unidentified,
+    /// It could not find, or not end, every process of the database.
+    Powerless { why: String },
     /// Not understood.
     Malformed,
 }
@@ -152,6 +157,10 @@ pub struct Firing {
     pub killed: u64,
     /// Processes that could not be signalled (rights are missing).
     pub out_of_reach: u64,
+    /// Processes that may be the instance's and could not be looked at (rights are missing), in the last look. While there are any, it
+    /// has not `ended`.
+    #[serde(default)]
+    pub unseen: u64,
 }
 
 /// A moment as nanoseconds of `CLOCK_BOOTTIME`.

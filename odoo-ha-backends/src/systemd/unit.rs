@@ -116,7 +116,8 @@ impl Service for SystemdUnit {
         }
         let value = |key: &str| ended.output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         match (value("LoadState"), value("ActiveState")) {
-            (Some("not-found"), _) => Err(self.missing()),
+            // One whose file was removed while it runs is not found, and active.
+            (Some("not-found"), Some("inactive" | "failed")) => Ok(Activity::Missing),
             (_, Some("active" | "reloading" | "refreshing")) => Ok(Activity::Running),
             (_, Some("inactive" | "failed")) => Ok(Activity::Stopped),
             (_, Some("activating" | "deactivating" | "maintenance")) => Ok(Activity::Changing),

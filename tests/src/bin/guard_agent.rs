@@ -9,6 +9,7 @@
     reason = "a program of the tests: its panic is a failed test"
 )]
 
+use std::os::unix::process::CommandExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,18 @@ fn main() {
                 let address = socket.local_addr().expect("it is bound");
                 sockets.push(socket);
                 format!("ok {address}")
+            }
+            ["begin-fork"] => {
+                // To anybody who looks, a child that has not become its program yet is this program with these arguments.
+                let fifo = format!("{runtime_dir}.fifo");
+                let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("there is mkfifo");
+                assert!(made.success(), "mkfifo: {made}");
+                // It waits for ever, its input's other end being its own.
+                let input = std::fs::File::options().read(true).write(true).open(fifo).expect("it is there");
+                let mut itself = std::process::Command::new(std::env::current_exe().expect("it is known"));
+                itself.arg0(std::env::args_os().next().expect("a name")).args(&arguments).stdin(input);
+                children.push(itself.spawn().expect("it starts"));
+                format!("ok {}", children.last().expect("it was just pushed").id())
             }
             ["begin-start"] => {
                 let script = format!("sleep 1000; : -D {data_dir}");

@@ -28,17 +28,21 @@ verb=$1; shift
 while [ "${1#--}" != "$1" ] && [ "$1" != -- ]; do shift; done
 [ "$1" = -- ] || exit 1
 unit=$2
-[ -e "$here/$unit.unit" ] || { [ "$verb" = show ] && { echo LoadState=not-found; echo ActiveState=inactive; exit 0; }; echo "Unit $unit not found." >&2; exit 5; }
 [ -e "$here/denied" ] && { echo "Access denied" >&2; exit 4; }
 pid=$(cat "$here/$unit.pid" 2>/dev/null)
 # A zombie is what nobody has waited for yet.
 runs() { [ -n "$pid" ] && [ -e "/proc/$pid/stat" ] && ! grep -q ') Z ' "/proc/$pid/stat" 2>/dev/null; }
+# What runs goes on when its file is removed.
+load=loaded; [ -e "$here/$unit.unit" ] || load=not-found
+[ "$load" = loaded ] || [ "$verb" = show ] || runs || { echo "Unit $unit not found." >&2; exit 5; }
 case $verb in
-show) echo LoadState=loaded; if runs; then echo ActiveState=active; else echo ActiveState=inactive; fi ;;
+show) [ -e "$here/blind" ] && { rm "$here/blind"; exit 1; }
+    echo "LoadState=$load"; if runs; then echo ActiveState=active; else echo ActiveState=inactive; fi ;;
 start) runs && exit 0
     setsid sleep 300 >/dev/null 2>&1 </dev/null &
     echo $! >"$here/$unit.pid"; echo "start $unit" >>"$here/history" ;;
 stop) [ -e "$here/$unit.stubborn" ] && sleep 1000
+    [ -e "$here/$unit.deaf" ] && exit 0
     runs || exit 0
     kill "$pid"; while runs; do sleep 0.01; done; echo "stop $unit" >>"$here/history" ;;
 kill) runs || exit 1
@@ -61,26 +65,36 @@ fn tool(folder: &Path) -> PathBuf {
     path
 }
 
+fn service(tool: &Path, kind: &str, name: &str) -> Arc<dyn Service> {
+    if kind == "systemd" {
+        return Arc::new(SystemdUnit::new(name).unwrap().systemctl(tool).unwrap());
+    }
+    let order = |verb: &str| shell(format!("exec {} {verb} -- {name}", tool.display()));
+    let status = shell(format!(
+        "seen=$({} show -- {name}) || exit 4; [ \"${{seen%=active}}\" != \"$seen\" ] || exit 3",
+        tool.display()
+    ));
+    let service = CommandService::new(name, order("start"), order("stop"), status).unwrap();
+    Arc::new(service.kill(order("kill")).unwrap())
+}
+
 impl Units {
     /// Of systemd, of programs that use the same tool, or of both.
     fn new(kind: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tool = tool(folder.path());
         let names = vec!["nginx.service", "odoo.service", "odoo-cron.service"];
-        let services = names.iter().enumerate().map(|(place, name)| -> Arc<dyn Service> {
+        let services = names.iter().enumerate().map(|(place, name)| {
             std::fs::write(folder.path().join(format!("{name}.unit")), "").unwrap();
-            if kind == "systemd" || (kind == "both" && place == 1) {
-                return Arc::new(SystemdUnit::new(*name).unwrap().systemctl(&tool).unwrap());
-            }
-            let script = |script: String| ["/bin/sh".to_owned(), "-c".to_owned(), script];
-            let order = |verb: &str| script(format!("exec {} {verb} -- {name}", tool.display()));
-            let status = script(format!("{} show -- {name} | grep -q '=active' || exit 3", tool.display()));
-            Arc::new(
-                CommandService::new(*name, order("start"), order("stop"), status).unwrap().kill(order("kill")).unwrap(),
-            )
+            let kind = if kind == "both" && place == 1 { "systemd" } else { kind };
+            service(&tool, kind, name)
         });
         let manager = Arc::new(Services::new(services.collect()).unwrap());
         Self { folder, names, manager }
+    }
+
+    fn service(&self, kind: &str, name: &str) -> Arc<dyn Service> {
+        service(&self.folder.path().join("systemctl"), kind, name)
     }
 
     fn has(&self, name: &str) {
@@ -309,7 +323,49 @@ async fn what_systemctl_says_becomes_an_error_that_says_what_to_do() {
     let manager = Services::new(vec![Arc::new(missing)]).unwrap();
     for error in [manager.start(Term(1), TIME).await.unwrap_err(), manager.status(TIME).await.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Misconfigured);
-        assert!(error.to_string().contains("there is no unit odoo.service"), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("there is no") && said.contains("odoo.service"), "{said}");
+        assert!(said.contains("daemon-reload"), "{said}");
+    }
+}
+
+/// Else its node could never give up, hand over or leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_is_not_there_counts_as_stopped_unless_it_runs() {
+    let units = Units::new("systemd");
+    units.manager().start(Term(1), TIME).await.unwrap();
+    let remove = |name: &str| std::fs::remove_file(units.folder.path().join(format!("{name}.unit"))).unwrap();
+    // One that runs when its file goes, as in an upgrade, is seen and stopped; one that is killed then is gone.
+    remove("odoo.service");
+    assert_eq!(units.manager().status(TIME).await.unwrap(), ServiceState::Running);
+    remove("nginx.service");
+    units.kill("nginx.service");
+    units.manager().stop(TIME).await.unwrap();
+    assert_eq!(units.running().await, Vec::<usize>::new());
+    units.manager().stop(TIME).await.unwrap();
+    let error = units.manager().start(Term(2), TIME).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    assert_eq!(units.manager().restart(Term(2), TIME).await.unwrap_err().kind(), ErrorKind::Misconfigured);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_fails_keeps_nothing_running() {
+    // Says that it stopped and runs on, or does not stop: it is killed, whatever the look in between, or after, says.
+    for (kind, way) in [("systemd", "deaf"), ("systemd", "stubborn"), ("command", "deaf"), ("command", "stubborn")] {
+        let units = Units::new(kind);
+        units.manager().start(Term(1), TIME).await.unwrap();
+        units.has(&format!("odoo.service.{way}"));
+        units.has("nginx.service.deaf");
+        units.has("odoo-cron.service.deaf");
+        for name in &units.names {
+            units.has("blind");
+            let manager = Services::new(vec![units.service(kind, name)]).unwrap();
+            manager
+                .stop(Duration::from_secs(4))
+                .await
+                .unwrap_or_else(|error| panic!("{kind} {way} {name}: {}", error.chain()));
+        }
+        assert_eq!(units.running().await, Vec::<usize>::new(), "{kind} {way}");
     }
 }
 

@@ -25,7 +25,20 @@ impl Agent {
     }
 
     pub(crate) fn start_with(instance: &Instance, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_guard_agent"))
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_guard_agent")), instance, arguments)
+    }
+
+    /// One that is root, without these rights (`capabilities(7)`, in small letters without `CAP_`).
+    pub(crate) fn start_without(instance: &Instance, rights: &[&str]) -> Self {
+        let taken: Vec<String> = rights.iter().map(|right| format!("-{right}")).collect();
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", &taken.join(","), "--inh-caps", &taken.join(",")]);
+        command.arg(env!("CARGO_BIN_EXE_guard_agent"));
+        Self::spawn(command, instance, &["kill"])
+    }
+
+    fn spawn(mut command: Command, instance: &Instance, arguments: &[&str]) -> Self {
+        let mut child = command
             .arg(instance.data_dir())
             .arg(instance.runtime_dir())
             .args(arguments)

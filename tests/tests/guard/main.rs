@@ -3,6 +3,7 @@
 
 mod agent;
 mod postgres;
+mod rights;
 mod situations;
 
 use std::time::{Duration, Instant};

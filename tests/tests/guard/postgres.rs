@@ -1,6 +1,8 @@
 //! A real PostgreSQL instance with its processes, seen through `/proc` by the test's own eyes.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -123,6 +125,18 @@ impl Instance {
             is_empty
         });
         at
+    }
+
+    /// Something that calls itself PostgreSQL, is PostgreSQL's user's, and closed to that user's eyes, since its program may not be
+    /// read. `called` is what its command line begins with.
+    pub(crate) fn start_closed(&self, called: &str) -> Child {
+        let program = self.home.path().join("postgres");
+        fs::copy("/bin/sleep", &program).expect("there is sleep");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o711)).expect("it is ours");
+        let owner = fs::metadata(self.data_dir()).expect("it is there");
+        let mut command = Command::new(program);
+        command.arg0(called).arg("1000").current_dir(self.data_dir()).uid(owner.uid()).gid(owner.gid());
+        command.spawn().expect("it starts")
     }
 
     pub(crate) fn freeze(&self, pids: &[i32]) {

@@ -15,22 +15,22 @@ use crate::postgres::Instance;
 use crate::{PATIENCE, wait_until};
 
 /// The situations count in this ttl.
-const TTL_MS: u64 = 2_000;
+pub(crate) const TTL_MS: u64 = 2_000;
 
 /// The guard as an operator sees it.
-fn look(instance: &Instance) -> Option<GuardStatus> {
+pub(crate) fn look(instance: &Instance) -> Option<GuardStatus> {
     let watchdog =
         GuardConfig::new(instance.data_dir()).runtime_dir(instance.runtime_dir()).build().expect("it is right");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is had");
     runtime.block_on(watchdog.status(PATIENCE)).expect("the guard answers")
 }
 
-fn guard(instance: &Instance) -> GuardStatus {
+pub(crate) fn guard(instance: &Instance) -> GuardStatus {
     look(instance).expect("the guard is there")
 }
 
 /// Waits until the guard has acted, and says how it went.
-fn acted(instance: &Instance, situation: &str) -> Firing {
+pub(crate) fn acted(instance: &Instance, situation: &str) -> Firing {
     let mut last = None;
     wait_until("the guard has acted", || {
         let status = guard(instance);
@@ -60,7 +60,7 @@ fn undisturbed_until(instance: &Instance, at: Moment) {
     assert_eq!(instance.postmaster(), postmaster);
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).expect("a number of a process"), Signal::KILL).expect("it lives");
 }
 
@@ -107,9 +107,11 @@ fn agent_frozen_is_killed_and_its_sockets_are_closed() {
     let gone = instance.gone_at();
     assert!(gone < deadline, "gone at {gone}, the deadline was {deadline}");
     assert!(acted(&instance, "agent frozen").agent_killed);
-    wait_until("what was starting the database is gone", || {
-        test_kill_process(Pid::from_raw(starting).expect("a number of a process")).is_err() || is_zombie(starting)
-    });
+    wait_until("what was starting the database is gone", || is_gone(starting));
+}
+
+fn is_gone(pid: i32) -> bool {
+    test_kill_process(Pid::from_raw(pid).expect("a number of a process")).is_err() || is_zombie(pid)
 }
 
 fn is_zombie(pid: i32) -> bool {
@@ -300,9 +302,8 @@ fn signals_to_the_agents_group_do_not_reach_the_guard() {
 
 #[test]
 fn address_is_dropped_before_the_database_stops_and_never_at_its_cost() {
-    for (script, outcome) in
-        [("kill -0 $(head -1 data/postmaster.pid)", "exit status: 0"), ("exec sleep 1000", "killed after")]
-    {
+    let hangs = "sleep 1000 & echo $! >>run.left; wait";
+    for (script, outcome) in [("kill -0 $(head -1 data/postmaster.pid)", "exit status: 0"), (hangs, "killed after")] {
         let mut instance = Instance::start();
         instance.open_sessions(2);
         let script = format!("cd {}; {script}", instance.runtime_dir().with_file_name("").display());
@@ -316,7 +317,26 @@ fn address_is_dropped_before_the_database_stops_and_never_at_its_cost() {
             let said = said.expect("there is a command");
             assert!(said.contains(outcome), "{said}");
         }
+        // What hung would go on some time, and drop the address of whoever has it then.
+        let left = std::fs::read_to_string(instance.runtime_dir().with_extension("left")).unwrap_or_default();
+        assert_eq!(left.lines().count(), if script.ends_with(hangs) { 2 } else { 0 });
+        for left in left.lines() {
+            wait_until("what the command had started is gone", || is_gone(left.parse().expect("a number")));
+        }
     }
+}
+
+/// Its new program may come from a disk that hangs now, and be the database's.
+#[test]
+fn child_of_the_agent_that_is_not_its_program_yet_is_killed_too() {
+    let instance = Instance::start();
+    let mut agent = Agent::start(&instance);
+    let unborn: i32 = agent.ask("begin-fork").strip_prefix("ok ").expect("it forks").parse().expect("a number");
+    agent.must(&format!("arm 1 1 {TTL_MS}"));
+    agent.signal(Signal::STOP);
+    instance.gone_at();
+    acted(&instance, "child not yet its program");
+    assert!(is_gone(unborn), "it was to be gone before the guard said that it had acted");
 }
 
 #[test]

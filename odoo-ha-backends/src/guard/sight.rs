@@ -1,0 +1,108 @@
+//! What the guard may learn of other processes, and do to them.
+//!
+//! Where another user's process works is told only to who has `CAP_SYS_PTRACE`, root or not, and to that user (`proc(5)`, `ptrace(2)`, "Ptrace access
+//! mode checking"). A guard without that right looks as that user does, when it may become it; whoever starts PostgreSQL as another user may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use rustix::process::{Pid, geteuid, test_kill_process};
+use rustix::thread::{CapabilitySet, Gid, Uid, capabilities, set_thread_res_gid, set_thread_res_uid};
+
+use super::proc::{self, Owner, own_pid};
+use super::stop::{Instance, Stop};
+
+/// The stack of a thread that looks as another user: it reads links, and nothing of it must come from a disk.
+const STACK: usize = 128 * 1024;
+
+/// Where processes work, as far as that is to be known.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    known: BTreeMap<i32, PathBuf>,
+    closed: BTreeMap<i32, Owner>,
+}
+
+impl Places {
+    /// Of these processes; one that goes during the look is missing.
+    pub(super) fn of(pids: impl Iterator<Item = i32>) -> Self {
+        let mut places = Self::default();
+        let mut closed: BTreeMap<Owner, Vec<i32>> = BTreeMap::new();
+        for pid in pids {
+            match proc::working_directory(pid) {
+                Ok(directory) => _ = places.known.insert(pid, directory),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    if let Some(owner) = proc::owner(pid) {
+                        closed.entry(owner).or_default().push(pid);
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        for (owner, pids) in closed {
+            // What cannot be looked at by its own user either is closed.
+            let found = look_as(owner, &pids).unwrap_or_default();
+            places.closed.extend(pids.into_iter().filter(|pid| !found.contains_key(pid)).map(|pid| (pid, owner)));
+            places.known.extend(found);
+        }
+        places
+    }
+
+    /// Where it works, if that is known.
+    pub(super) fn of_one(&self, pid: i32) -> Option<&PathBuf> {
+        self.known.get(&pid)
+    }
+
+    /// Whose it is when where it works is not to be known.
+    pub(super) fn closed(&self, pid: i32) -> Option<Owner> {
+        self.closed.get(&pid).copied()
+    }
+}
+
+/// Looks as this user does. A thread has its own user, and this one ends as that: so nothing has to be taken back, which could fail.
+fn look_as(owner: Owner, pids: &[i32]) -> io::Result<BTreeMap<i32, PathBuf>> {
+    if owner.user == geteuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let look = || {
+        set_thread_res_gid(None, Gid::from_raw(owner.group), None)?;
+        set_thread_res_uid(None, Uid::from_raw(owner.user), None)?;
+        Ok(pids.iter().filter_map(|pid| Some((*pid, proc::working_directory(*pid).ok()?))).collect())
+    };
+    thread::scope(|scope| {
+        let looking = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, look)?;
+        looking.join().unwrap_or_else(|_| Err(io::Error::other("the look failed")))
+    })
+}
+
+/// Whether this guard could find and end the processes of this instance; else why not. `agent` is left out of it.
+pub(super) fn check(instance: &Instance, agent: i32) -> Result<(), String> {
+    let own = geteuid();
+    let user = instance.owner.map_or_else(|| "PostgreSQL's user".to_owned(), |owner| format!("user {owner}"));
+    // PostgreSQL does not run as root.
+    if instance.owner.map_or(own.is_root(), |owner| owner != own.as_raw()) {
+        let held = capabilities(None).map_err(|error| format!("it cannot tell its own rights: {error}"))?.effective;
+        let becomes = CapabilitySet::SETUID | CapabilitySet::SETGID;
+        // Where /proc hides what is another's, nobody is seen to be looked at.
+        let finds = proc::look(1).is_some() && held.contains(becomes);
+        if !finds && !held.contains(CapabilitySet::SYS_PTRACE) {
+            return Err(format!("it may not look where processes of {user} work"));
+        }
+        if !held.contains(CapabilitySet::KILL) {
+            return Err(format!("it may not end processes of {user}"));
+        }
+    }
+    // Rights are not all of it: what runs now is looked at by the eyes that would have to find it.
+    let mut stop = Stop::new(instance.clone(), BTreeSet::from([own_pid(), agent]), None);
+    let found = stop.look().map_err(|error| format!("it cannot look into /proc: {error}"))?;
+    if let Some(pid) = found.unseen.first() {
+        return Err(format!("it may not look where process {pid} works, a PostgreSQL of {user}"));
+    }
+    let denied =
+        |pid: &i32| Pid::from_raw(*pid).is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::PERM));
+    match found.members.iter().map(|member| member.id.pid).find(|pid| denied(pid)) {
+        Some(pid) => Err(format!("it may not end process {pid}, which is of the database")),
+        None => Ok(()),
+    }
+}
