@@ -14,13 +14,13 @@ use super::source::{Source, Way};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RsyncConfig {
-    /// Odoo's `data_dir` on this node, absolute. It must be there when a pass runs, and one file system with its `filestore` and `sessions`; a root
-    /// agent runs `rsync` as its owner.
+    /// Odoo's `data_dir` on this node, absolute. It must be there when a pass runs, and one file system with its `filestore` and `sessions`, which must be
+    /// folders and no links; a root agent runs `rsync` as its owner, and demands that nobody but root and that owner can put something else in its place.
     pub path: PathBuf,
     /// Where the leader's is, with `{host}` for the leader's host: `rsync://[USER@]{host}[:PORT]/MODULE/` from an rsync daemon, or
     /// `[USER@]{host}:/FOLDER/` over ssh.
     pub source: String,
-    /// A folder of this node's own, absolute, on a local disk, that only the agent's user can write to. `rsync.term`, `rsync.lock`
+    /// A folder of this node's own, absolute, on a local disk, that only the agent's user can write to, and not in `path`. `rsync.term`, `rsync.lock`
     /// and `rsync.names` are kept there.
     pub state_dir: PathBuf,
     /// From the beginning of one pass to that of the next, 50 ms to 1 h. After a pass there is a pause as long as the
@@ -134,6 +134,9 @@ impl RsyncConfig {
                 return wrong(format!("{key} is no absolute path: {}", path.display()));
             }
         }
+        if self.state_dir.starts_with(&self.path) {
+            return wrong(format!("state_dir {} is in path, which is Odoo's", self.state_dir.display()));
+        }
         let hour = Duration::from_secs(3600);
         for (key, value, least, most) in [
             ("interval", self.interval, Duration::from_millis(50), hour),
@@ -182,6 +185,10 @@ mod tests {
         let wrong = [
             (RsyncConfig { path: "odoo".into(), ..config() }, "path"),
             (RsyncConfig { state_dir: "state".into(), ..config() }, "state_dir"),
+            (
+                RsyncConfig { state_dir: "/var/lib/odoo/.state".into(), ..config() },
+                "state_dir /var/lib/odoo/.state is in path",
+            ),
             (config().rsync("rsync"), "rsync is no absolute path"),
             (config().interval(Duration::ZERO), "interval"),
             (config().timeout(Duration::from_millis(999)), "timeout"),

@@ -1,5 +1,6 @@
 //! The role: [`RsyncFilestore`].
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use odoo_ha_core::error::{Error, ErrorKind};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::roles::{FilestoreStatus, FilestoreSync};
 use odoo_ha_core::term::Term;
+use rustix::process::geteuid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -20,6 +22,9 @@ use super::worker::{Order, State, Told, Worker};
 
 /// Orders that may wait: the driver has one under way.
 const WAITING: usize = 16;
+
+/// In a file's mode.
+const OTHERS_WRITE: u32 = 0o002;
 
 /// Odoo's files, pulled from the leader, see the [module](super).
 ///
@@ -44,6 +49,15 @@ impl RsyncFilestore {
             let what = format!("rsync: state_dir {} cannot be made", config.state_dir.display());
             Error::new(ErrorKind::Misconfigured, what).hint("it must be the agent's own").caused_by(error)
         })?;
+        // Its files are written by their names: whose folder it is could have them written anywhere.
+        let found = std::fs::metadata(&config.state_dir).ok();
+        if !found.is_some_and(|found| found.uid() == geteuid().as_raw() && found.mode() & OTHERS_WRITE == 0) {
+            let what = format!(
+                "rsync: state_dir {} belongs to another user, or all may write to it",
+                config.state_dir.display()
+            );
+            return Err(Error::new(ErrorKind::Misconfigured, what).hint("it must be the agent's own"));
+        }
         let unable = |error| Error::new(ErrorKind::Unavailable, "rsync: its thread cannot be started").caused_by(error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unable)?;
         let (orders, told) = mpsc::channel(WAITING);

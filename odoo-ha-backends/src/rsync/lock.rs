@@ -17,8 +17,13 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// A locked file. Every process of a pull has it as its standard input, so it stays locked until all have gone, whether or not anybody waits
 /// for them (`flock(2)`: a lock ends when the last descriptor of the open file is closed).
+///
+/// What they have of it can only be read: they run as Odoo's user, and this kills the group whose number is in the file.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) struct Lock {
+    shared: File,
+    number: File,
+}
 
 impl Lock {
     /// Takes it. Whoever has it from an earlier pull, of this agent or of one that was killed, is killed.
@@ -32,7 +37,8 @@ impl Lock {
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(unusable)?;
+        let number = options.open(path).map_err(unusable)?;
+        let file = File::open(path).map_err(unusable)?;
         let deadline = Instant::now() + timeout;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -53,19 +59,19 @@ impl Lock {
             tokio::time::sleep(STEP).await;
         }
         // The number of before is nobody's any more.
-        file.set_len(0).map_err(unusable)?;
-        Ok(Self(file))
+        number.set_len(0).map_err(unusable)?;
+        Ok(Self { shared: file, number })
     }
 
     /// What a pull gets as its standard input.
     pub(super) fn share(&self) -> io::Result<File> {
-        self.0.try_clone()
+        self.shared.try_clone()
     }
 
     /// Remembers whom to kill if this process cannot.
     pub(super) fn is_of(&self, group: Pid) {
         // Without it, the lock is only waited for.
-        _ = self.0.write_all_at(format!("{}\n", group.as_raw_nonzero()).as_bytes(), 0);
+        _ = self.number.write_all_at(format!("{}\n", group.as_raw_nonzero()).as_bytes(), 0);
     }
 }
 
@@ -97,7 +103,20 @@ mod tests {
         // The shell gives /dev/null to what it puts into the background; it has the lock itself.
         let again = Lock::take(&path, Duration::from_secs(20)).await.expect("they are killed");
         assert!(!left.wait().expect("it has ended").success());
-        assert_eq!(group(&again.0), None);
+        assert_eq!(group(&again.shared), None);
+        std::fs::remove_file(&path).expect("it is there");
+    }
+
+    /// Odoo's user could have the agent kill anybody.
+    #[tokio::test]
+    async fn a_pull_cannot_say_whom_to_kill() {
+        let path = std::env::temp_dir().join(format!("odoo-ha-rsync-lock-number-{}", std::process::id()));
+        let lock = Lock::take(&path, Duration::from_secs(20)).await.expect("it is free");
+        let shared = lock.share().expect("a handle");
+        assert!(shared.write_all_at(b"77\n", 0).is_err() && shared.set_len(0).is_err());
+        lock.is_of(Pid::from_raw(78).expect("a number"));
+        assert_eq!(group(&shared), Pid::from_raw(78));
+        lock.number.set_len(0).expect("it is ours");
         std::fs::remove_file(&path).expect("it is there");
     }
 

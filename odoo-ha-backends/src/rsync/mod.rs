@@ -20,6 +20,10 @@
 //!
 //! # What it never does
 //!
+//! Below [`RsyncConfig::path`] it goes through no symbolic link, neither one that was there nor one that Odoo's user puts in the place of a folder
+//! meanwhile: `filestore`, `sessions` and each database's folder must be folders, and the agent, which may be root, renames and removes by descriptors only.
+//! As root it does not run `rsync` as root among files of others, nor where others than root and the owner of `path` could put something else in the place of `path`.
+//!
 //! It never reads its own copy's files for the leader (the daemon or ssh does), never resolves a conflict, and shows the daemon's password to nobody but
 //! `rsync`, in that program's environment.
 //!
@@ -33,9 +37,10 @@
 //! # Where to go next
 //!
 //! [`RsyncConfig`] what can be set · `source.rs` where from · `filestore.rs` the role · `worker.rs` when a pass runs · `pass.rs` one pass ·
-//! `arrivals.rs` what came is looked at · `folder.rs` where files arrive · `lock.rs` when a pull has gone · `error.rs` what exit codes mean.
+//! `arrivals.rs` what came is looked at · `folder.rs` where files arrive · `beneath.rs` no link is followed · `lock.rs` when a pull has gone · `error.rs` what exit codes mean.
 
 mod arrivals;
+mod beneath;
 mod config;
 mod error;
 mod filestore;

@@ -12,7 +12,7 @@ use crate::common::program::{self, Given};
 use super::arrivals;
 use super::config::{PASSWORD, RsyncConfig};
 use super::error::judge;
-use super::folder::{self, INCOMING, REPLACED};
+use super::folder::{Home, INCOMING, REPLACED};
 use super::lock::Lock;
 use super::source::Way;
 
@@ -28,18 +28,23 @@ const NAMES: &str = "rsync.names";
 /// Pulls once, and looks at what came. Returns how many files are missing for all that. When it is dropped, its processes are killed.
 pub(super) async fn run(config: &RsyncConfig, source: &str, way: Way) -> Result<u64, Error> {
     let lock = Lock::take(&config.state_dir.join(LOCK), GONE_WITHIN).await?;
-    let unlookable = |error| {
+    let unlookable = |error: io::Error| {
         let what = format!("rsync: what came to {} cannot be looked at", config.path.display());
+        if error.kind() == io::ErrorKind::NotADirectory {
+            let hint = "below path there must be no symbolic link in the place of a folder: remove it";
+            return Error::new(ErrorKind::Misconfigured, what).hint(hint).caused_by(error);
+        }
         Error::new(ErrorKind::Disk, what).caused_by(error)
     };
     let names = config.state_dir.join(NAMES);
+    let home = Home::open(&config.path)?;
     // What a pass brought that was cut off before it could look: before the folder is emptied of what that replaced.
-    match arrivals::check(&config.path, &names).await {
+    match arrivals::check(&home.folder, &names).await {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unlookable(error)),
     }
-    let user = folder::prepare(&config.path)?;
+    let user = home.prepare()?;
     let unwritable = |error| {
         let what = format!("rsync: {} cannot be written", config.state_dir.display());
         Error::new(ErrorKind::Disk, what).hint("it is state_dir, and must be the agent's own").caused_by(error)
@@ -62,7 +67,7 @@ pub(super) async fn run(config: &RsyncConfig, source: &str, way: Way) -> Result<
     let ended = program::run_with(given, &config.rsync, &arguments(config, source, way), config.pass_timeout).await;
     let outcome = ended.and_then(|ended| judge(&ended));
     // Also of a pass that failed: some of it came.
-    let missing = arrivals::check(&config.path, &names).await.map_err(unlookable)?;
+    let missing = arrivals::check(&home.folder, &names).await.map_err(unlookable)?;
     // Looked at: a node that is to lead may write these names itself before its next pass.
     File::create(&names).map_err(unwritable)?;
     outcome.map(|()| missing)
@@ -76,8 +81,11 @@ fn arguments(config: &RsyncConfig, source: &str, way: Way) -> Vec<String> {
         "--omit-dir-times",
         // Of two copies that went apart, the newer file stays.
         "--update",
-        // A folder behind a link of this node's own is not replaced; no link comes from the leader. Where one leads out of path, rsync 3.5 fails.
-        "--keep-dirlinks",
+        // Nothing makes a link, and none is written behind: one that stands here in the place of a folder has been refused, or rsync puts a folder
+        // there (--keep-dirlinks would not).
+        "--no-links",
+        "--no-devices",
+        "--no-specials",
         "--no-motd",
         "--out-format=%n",
         // Each name is in the list before its file is in its place.
@@ -112,6 +120,10 @@ mod tests {
             .password(crate::common::secret::Secret::new("hush"));
         let plain = arguments(&config, "rsync://a/odoo/", Way::Daemon);
         assert!(!plain.iter().any(|argument| argument.contains("delete") || argument.contains("hush")), "{plain:?}");
+        let leads_out = |argument: &String| {
+            ["--links", "--copy-", "--keep-dirlinks", "--archive"].iter().any(|led| argument.starts_with(led))
+        };
+        assert!(!plain.iter().any(leads_out) && plain.contains(&"--no-links".to_owned()), "{plain:?}");
         assert_eq!(plain[plain.len() - 3..], ["--", "rsync://a/odoo/", "/var/lib/odoo/"]);
         let deleting = arguments(&config.delete_sessions(true), "a:/odoo/", Way::Ssh);
         let place = |wanted: &str| deleting.iter().position(|argument| argument == wanted).expect(wanted);

@@ -1,11 +1,11 @@
 //! What comes, what stays, and what does not come.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::Command;
 
-use odoo_ha_backends::rsync::INCOMING;
-
+use odoo_ha_backends::rsync::{INCOMING, RsyncConfig};
+use odoo_ha_core::error::ErrorKind;
 use odoo_ha_core::roles::FilestoreSync;
 
 use super::support::{ABC, ABD, OWNER, PATIENCE, complete, follow, is_root, pair, status};
@@ -134,15 +134,69 @@ async fn no_link_no_pipe_and_no_right_comes_from_the_leader() {
     }
 }
 
+/// What Odoo's user has put there is neither gone through nor replaced, and comes to an end when it is removed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filestore_behind_a_link_of_the_copy_s_own_stays_there() {
+async fn links_in_the_copy_are_not_followed() {
+    for (link, says) in
+        [("filestore", "filestore in"), ("filestore/shop", "filestore/shop in"), ("sessions", "sessions in")]
+    {
+        let (leader, copy) = pair("", &[]).await;
+        leader.write(ABC, "abc");
+        leader.write("sessions/one", "theirs");
+        let outside = copy.path().join("outside");
+        fs::create_dir_all(outside.join("a9")).unwrap();
+        fs::set_permissions(&outside, PermissionsExt::from_mode(0o777)).unwrap();
+        fs::set_permissions(outside.join("a9"), PermissionsExt::from_mode(0o777)).unwrap();
+        let victim = outside.join(ABC.strip_prefix("filestore/shop/").unwrap());
+        fs::write(&victim, "not what its name says").unwrap();
+        fs::create_dir_all(copy.data().join(link).parent().unwrap()).unwrap();
+        symlink(&outside, copy.data().join(link)).unwrap();
+        let files = copy.filestore();
+        follow(&files, 1, &leader).await;
+        status(&files, "it is told", |seen| seen.is_err_and(|why| why.contains(says) && why.contains("symbolic link")))
+            .await;
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "not what its name says");
+        assert!(fs::symlink_metadata(copy.data().join(link)).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{link}");
+        copy.remove(link);
+        copy.has(ABC, "abc").await;
+        copy.has("sessions/one", "theirs").await;
+    }
+}
+
+/// One that rsync comes upon gives way to a folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_deep_in_the_copy_is_replaced_by_the_folder() {
     let (leader, copy) = pair("", &[]).await;
     leader.write(ABC, "abc");
-    copy.write("elsewhere/shop/x", "x");
-    symlink("elsewhere", copy.data().join("filestore")).unwrap();
+    let outside = copy.path().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::set_permissions(&outside, PermissionsExt::from_mode(0o777)).unwrap();
+    let (_, name) = ABC.rsplit_once('/').unwrap();
+    fs::write(outside.join(name), "not what its name says").unwrap();
+    copy.write("filestore/shop/x", "x");
+    symlink(&outside, copy.data().join("filestore/shop/a9")).unwrap();
     let files = copy.filestore();
     follow(&files, 1, &leader).await;
     copy.has(ABC, "abc").await;
-    assert!(fs::symlink_metadata(copy.data().join("filestore")).unwrap().is_symlink());
-    assert_eq!(copy.read(&ABC.replace("filestore", "elsewhere")).as_deref(), Some("abc"));
+    complete(&files).await;
+    assert!(fs::symlink_metadata(copy.data().join("filestore/shop/a9")).unwrap().is_dir());
+    assert_eq!(fs::read_to_string(outside.join(name)).unwrap(), "not what its name says");
+}
+
+/// Its files would be written wherever its owner likes.
+#[test]
+fn a_state_dir_of_another_s_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o777)).unwrap();
+    let build = || RsyncConfig::new("/var/lib/odoo", "rsync://{host}/odoo/", &state).build();
+    assert_eq!(build().unwrap_err().kind(), ErrorKind::Misconfigured);
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o700)).unwrap();
+    build().unwrap();
+    if is_root() {
+        chown(&state, Some(OWNER), None).unwrap();
+        assert_eq!(build().unwrap_err().kind(), ErrorKind::Misconfigured);
+    }
 }
