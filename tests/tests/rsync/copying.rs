@@ -149,7 +149,9 @@ async fn links_in_the_copy_are_not_followed() {
         fs::set_permissions(outside.join("a9"), PermissionsExt::from_mode(0o777)).unwrap();
         let victim = outside.join(ABC.strip_prefix("filestore/shop/").unwrap());
         fs::write(&victim, "not what its name says").unwrap();
-        fs::create_dir_all(copy.data().join(link).parent().unwrap()).unwrap();
+        if link.contains('/') {
+            copy.write("filestore/x", "x");
+        }
         symlink(&outside, copy.data().join(link)).unwrap();
         let files = copy.filestore();
         follow(&files, 1, &leader).await;
