@@ -14,6 +14,7 @@ use crate::policy::{Policy, Timing};
 use crate::records::{RequestKind, RequestOutcome};
 
 use super::events::{EventSource, EventStream, Streamed};
+use super::files::FilestoreReport;
 use super::lanes::Spawner;
 
 /// On top of what a wish itself may take: reading and writing the store, and that another member may have to do it.
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) next_request: AtomicU64,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
+    pub(super) files: watch::Receiver<Option<FilestoreReport>>,
     pub(super) events: EventSource,
     pub(super) kill: Arc<Notify>,
     pub(super) control: Spawner,
@@ -53,6 +55,12 @@ impl HaHandle {
     /// A picture of the member now; after the node's end, the last one. Never waits.
     pub fn status(&self) -> Status {
         self.shared.status.borrow().clone()
+    }
+
+    /// How far the copy of the files is, as the filestore last said; after the node's end, the last answer. `None` without a filestore, and until the
+    /// first answer. Never waits. Beside the [`status`](Self::status), not in it: the filestore is asked every 5 s, and no decision hangs on it.
+    pub fn filestore(&self) -> Option<FilestoreReport> {
+        self.shared.files.borrow().clone()
     }
 
     /// Pictures of the member, as it changes.

@@ -246,6 +246,8 @@ pub(super) enum Place {
     Watchdog,
     /// The filestore.
     Filestore,
+    /// Its status.
+    FilestoreLook,
     /// Waiting for the end of the database.
     DatabaseWatch,
     /// Waiting for the loss of the watchdog.
@@ -271,6 +273,7 @@ impl Place {
             Self::ServicesDown => "serv-dn",
             Self::Watchdog => "wdog",
             Self::Filestore => "files",
+            Self::FilestoreLook => "fs-look",
             Self::DatabaseWatch => "db-exit",
             Self::WatchdogWatch => "wd-lost",
             Self::Peers => "peers",

@@ -7,7 +7,7 @@
 //! - the machine, timers and channels have a thread of their own, on which no code of a role, of the embedder or of its log
 //!   subscriber runs;
 //! - every kind of call has a thread of its own: the store; the memo's disk; orders to the database, its status, its stop; setting the address up
-//!   and taking it down; services likewise; the watchdog; asking other members; the filestore; each notifier; each probe; the log. Code that blocks its thread holds
+//!   and taking it down; services likewise; the watchdog; asking other members; the filestore; its status; each notifier; each probe; the log. Code that blocks its thread holds
 //!   up its own kind and nothing else;
 //! - every call has a deadline, after which it is dropped and answered without it; a panic is an answer too;
 //! - every queue is bounded.
@@ -66,6 +66,7 @@ mod clock;
 mod cluster_policy;
 mod control;
 mod events;
+mod files;
 mod guardian;
 mod handle;
 mod lanes;
@@ -88,6 +89,7 @@ pub use builder::HaNodeBuilder;
 pub use clock::{Clock, SystemClock, Timer};
 pub use cluster_policy::{change_policy, read_policy};
 pub use events::{EventStream, Streamed};
+pub use files::FilestoreReport;
 pub use handle::{HaHandle, StatusChanges};
 pub use lanes::{Lanes, Turns};
 pub use node::HaNode;

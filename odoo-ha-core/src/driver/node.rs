@@ -17,9 +17,10 @@ use super::calls::Calls;
 use super::clock::Clock;
 use super::control::Control;
 use super::events::Events;
+use super::files::FilesWatch;
 use super::guardian::Guardian;
 use super::handle::{HaHandle, Shared};
-use super::lanes::{Lane, Lanes, NodeLanes};
+use super::lanes::{Lane, Lanes, NodeLanes, Place};
 use super::log::Log;
 use super::memo::MemoFile;
 use super::notifiers::NotifierQueue;
@@ -84,6 +85,11 @@ impl HaNode {
         for (number, (probe, lane)) in probes.into_iter().zip(probe_lanes).enumerate() {
             probe.start(number, &node_lanes.side, lane, told_sender.clone(), log.clone());
         }
+        let (report, files) = watch::channel(None);
+        if let (Some(filestore), Some(lane)) = (parts.filestore.clone(), node_lanes.at(Place::FilestoreLook)) {
+            let watch = FilesWatch { filestore, clock: clock.clone(), report };
+            watch.start(&node_lanes.side, lane.clone(), told_sender.clone());
+        }
         let queues = notifiers.into_iter().zip(notifier_lanes).enumerate().map(|(number, (notifier, lane))| {
             NotifierQueue::start(number, notifier, (&node_lanes.side, lane), log.clone(), working.clone())
         });
@@ -111,6 +117,7 @@ impl HaNode {
             next_request: AtomicU64::new(0),
             commands: command_sender,
             status,
+            files,
             events: events.source(),
             kill: kill.clone(),
             control: node_lanes.control.spawner().clone(),

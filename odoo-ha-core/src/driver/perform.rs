@@ -53,7 +53,7 @@ impl Parts {
             places.extend([Place::Services, Place::ServicesDown]);
         }
         if self.filestore.is_some() {
-            places.push(Place::Filestore);
+            places.extend([Place::Filestore, Place::FilestoreLook]);
         }
         if self.watchdog.is_some() {
             places.extend([Place::Watchdog, Place::WatchdogWatch]);

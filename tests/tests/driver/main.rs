@@ -6,6 +6,7 @@ mod bad_config;
 mod blocked;
 mod clocks;
 mod cluster_policy;
+mod filestore;
 mod full_disk;
 mod lifecycle;
 mod log;

@@ -70,9 +70,81 @@ pub(super) fn text(node: &Node<'_>) -> String {
     if let Some(lag) = node.lag() {
         page.gauge("lag_bytes", "Log that the leader is known to have and this node has not replayed.", &lag);
     }
+    if let Some(files) = node.files {
+        let age = files.complete.map(|complete| format!("{:.3}", node.now.since(complete).as_secs_f64()));
+        let age = age.unwrap_or_else(|| "+Inf".to_owned());
+        page.gauge(
+            "filestore_complete_seconds",
+            "Since the copy of the files was last known complete; +Inf: never.",
+            &age,
+        );
+        page.flag("filestore_failing", "1 while the filestore cannot say how far it is.", files.status.is_err());
+        if let Ok(status) = &files.status {
+            page.gauge("filestore_missing", "Files known to be missing in the copy.", &status.missing);
+        }
+    }
     let counts = node.tally.counts();
     let counts: Vec<_> =
         counts.iter().map(|(name, count)| (format!("event=\"{name}\""), count as &dyn Display)).collect();
     page.metric("counter", "events_total", "Events since the agent started.", &counts);
     page.text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use odoo_ha_core::database::Endpoint;
+    use odoo_ha_core::driver::FilestoreReport;
+    use odoo_ha_core::machine::{Config, Machine, Memo};
+    use odoo_ha_core::member::{ClusterId, MemberId};
+    use odoo_ha_core::roles::FilestoreStatus;
+    use odoo_ha_core::time::Moment;
+
+    use super::super::picture;
+    use super::super::tally::Tally;
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_origin(Duration::from_secs(seconds))
+    }
+
+    /// Both pages at 100 s; `X` stands for the labels.
+    fn shown(files: Option<&FilestoreReport>) -> (String, serde_json::Value) {
+        let (cluster, member) = (ClusterId::new("shop").expect("a name"), MemberId::new("a").expect("a name"));
+        let config = Config::new(cluster, member, Endpoint { host: "a".to_owned(), port: 5432 });
+        let status = Machine::new(config, Memo::default(), 1, at(100)).status();
+        let page = text(&Node { status: &status, files, tally: &Tally::default(), now: at(100) });
+        let page = page.replace("cluster=\"shop\",member=\"a\"", "X");
+        (page, picture::of(&status, files, at(100))["filestore"].take())
+    }
+
+    #[test]
+    fn how_far_the_copy_of_the_files_is_is_shown_as_it_was_said() {
+        let status = Ok(FilestoreStatus { missing: 3, complete_ms_ago: Some(2_000) });
+        let (page, picture) = shown(Some(&FilestoreReport { asked: at(96), status, complete: Some(at(94)) }));
+        for line in ["complete_seconds{X} 6.000", "missing{X} 3", "failing{X} 0"] {
+            assert!(page.contains(&format!("\nodoo_ha_filestore_{line}\n")), "{page}");
+        }
+        let wanted = serde_json::json!({
+            "asked_ms_ago": 4_000, "complete_ms_ago": 6_000, "missing": 3, "failure": null,
+        });
+        assert_eq!(picture, wanted);
+    }
+
+    #[test]
+    fn a_filestore_that_fails_says_nothing_that_it_does_not_know() {
+        let failed =
+            |complete| FilestoreReport { asked: at(100), status: Err("the leader is away".to_owned()), complete };
+        let (page, picture) = shown(Some(&failed(None)));
+        assert!(page.contains("\nodoo_ha_filestore_complete_seconds{X} +Inf\n"), "{page}");
+        assert!(page.contains("\nodoo_ha_filestore_failing{X} 1\n") && !page.contains("filestore_missing"), "{page}");
+        assert_eq!((picture["failure"].as_str(), picture["missing"].is_null()), (Some("the leader is away"), true));
+        // How long the copy is not complete goes on growing.
+        let (page, _) = shown(Some(&failed(Some(at(10)))));
+        assert!(page.contains("\nodoo_ha_filestore_complete_seconds{X} 90.000\n"), "{page}");
+        // Without a filestore there is nothing.
+        let (page, picture) = shown(None);
+        assert!(picture.is_null() && !page.contains("filestore"), "{page}");
+    }
 }

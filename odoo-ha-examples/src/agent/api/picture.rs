@@ -1,12 +1,13 @@
 //! The status as JSON.
 
 use odoo_ha_core::database::DatabaseStatus;
+use odoo_ha_core::driver::FilestoreReport;
 use odoo_ha_core::machine::Status;
 use odoo_ha_core::time::Moment;
 use serde_json::{Value, json};
 
 /// Everything that the node says of itself and sees of the others.
-pub(super) fn of(status: &Status, now: Moment) -> Value {
+pub(super) fn of(status: &Status, files: Option<&FilestoreReport>, now: Moment) -> Value {
     let leads_for_ms = status.leads_until.filter(|until| *until > now && *until != Moment::MAX);
     json!({
         "cluster": status.cluster,
@@ -20,6 +21,7 @@ pub(super) fn of(status: &Status, now: Moment) -> Value {
         "paused": status.paused,
         "timeline": status.timeline,
         "database": status.database.as_ref().map(database),
+        "filestore": files.map(|files| filestore(files, now)),
         "synchronous": status.synchronous,
         "leader_record": status.leader_record,
         "sync_record": status.sync_record,
@@ -28,6 +30,16 @@ pub(super) fn of(status: &Status, now: Moment) -> Value {
         "policy": status.policy,
         "policy_refused": status.policy_refused,
         "refusal": status.refusal,
+    })
+}
+
+fn filestore(files: &FilestoreReport, now: Moment) -> Value {
+    let ago = |then: Moment| u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "asked_ms_ago": ago(files.asked),
+        "complete_ms_ago": files.complete.map(ago),
+        "missing": files.status.as_ref().ok().map(|status| status.missing),
+        "failure": files.status.as_ref().err(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is answered to what. Pure: no socket, no clock.
 
 use odoo_ha_core::database::DatabaseState;
+use odoo_ha_core::driver::FilestoreReport;
 use odoo_ha_core::machine::{StateName, Status};
 use odoo_ha_core::time::Moment;
 use serde_json::json;
@@ -48,7 +49,7 @@ pub(super) fn answer(method: &str, path: &str, query: &str, body: &[u8], node: &
         },
         "/health" | "/liveness" if asks => node.judge(node.runs()),
         "/readiness" if asks => node.judge(node.is_primary() || node.is_standby(None)),
-        "/status" | "/cluster" if asks => Reply::json(200, &picture::of(node.status, node.now)),
+        "/status" | "/cluster" if asks => Reply::json(200, &picture::of(node.status, node.files, node.now)),
         "/metrics" if asks => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
             Reply { status: 200, kind, body: metrics::text(node) }
@@ -110,6 +111,7 @@ fn longest_lag(query: &str) -> Result<Option<u64>, String> {
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     pub(super) status: &'a Status,
+    pub(super) files: Option<&'a FilestoreReport>,
     pub(super) tally: &'a Tally,
     pub(super) now: Moment,
 }

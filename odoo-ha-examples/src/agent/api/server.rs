@@ -159,7 +159,8 @@ async fn answer(request: Request<Incoming>, desk: &Desk, has_asked: &AtomicBool)
     };
     has_asked.store(true, Ordering::Relaxed);
     let status = desk.node.status();
-    let node = Node { status: &status, tally: &desk.tally, now: SystemClock.now() };
+    let files = desk.node.filestore();
+    let node = Node { status: &status, files: files.as_ref(), tally: &desk.tally, now: SystemClock.now() };
     let wish = match routes::answer(head.method.as_str(), head.uri.path(), head.uri.query().unwrap_or(""), &body, &node)
     {
         Answer::Reply(reply) => return reply,
