@@ -14,7 +14,7 @@ use super::judge;
 use super::network::{Host, Network};
 use super::node::Node;
 use super::plan::{Plan, node_name};
-use super::prober::{Prober, Seen};
+use super::prober::{Accepted, Prober, Seen};
 use super::programs::Programs;
 use super::store::Store;
 use super::world::in_world;
@@ -51,9 +51,24 @@ pub struct Lab {
     synchronous: AtomicBool,
     restarts: AtomicUsize,
     permitted: Mutex<Option<(Instant, Instant)>>,
+    unfenced: Mutex<Option<Unfenced>>,
     plan: Plan,
     network: Network,
     programs: Programs,
+}
+
+/// Something is left behind that nothing stops.
+#[derive(Debug)]
+struct Unfenced {
+    node: String,
+    from: Instant,
+    to: Instant,
+}
+
+impl Unfenced {
+    fn excuses(&self, accepted: &Accepted) -> bool {
+        accepted.node == self.node && self.from <= accepted.began && accepted.ended <= self.to
+    }
 }
 
 /// Runs a test in a world of its own: a cluster by this plan, whole at first; the harm; whole again; and judged.
@@ -89,7 +104,7 @@ impl Lab {
         let probers = nodes.iter().map(|node| prober(node, &seen)).collect();
         let synchronous = AtomicBool::new(plan.synchronous);
         let restarts = AtomicUsize::new(0);
-        let permitted = Mutex::default();
+        let (permitted, unfenced) = (Mutex::default(), Mutex::default());
         let lab = Self {
             nodes,
             store,
@@ -100,6 +115,7 @@ impl Lab {
             synchronous,
             restarts,
             permitted,
+            unfenced,
             plan,
             network,
             programs,
@@ -165,6 +181,14 @@ impl Lab {
     /// Rows that were acknowledged from the one moment to the other may be lost: nobody else had them, in asynchronous mode.
     pub fn expect_losses(&self, from: Instant, to: Instant) {
         *self.permitted.lock().expect("nobody panicked with it") = Some((from, to));
+    }
+
+    /// A node was left with a database that nothing stopped, from the one moment to the other, in asynchronous mode: what was acknowledged meanwhile
+    /// may be lost, and that database is no second writer to be wondered at.
+    pub fn expect_unfenced(&self, number: usize, from: Instant, to: Instant) {
+        self.expect_losses(from, to);
+        let node = self.nodes[number].name().to_owned();
+        *self.unfenced.lock().expect("nobody panicked with it") = Some(Unfenced { node, from, to });
     }
 
     /// Waits until this node streams from that one, by its own receiver.
@@ -238,6 +262,22 @@ impl Lab {
         while !is_so() {
             assert!(begun.elapsed() < PATIENCE, "within {PATIENCE:?}: {what}");
             tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Sees that for so long no node but this one has the address, and this one has it.
+    ///
+    /// # Panics
+    ///
+    /// When it is otherwise.
+    pub async fn keeps_the_address(&self, number: usize, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            for (other, node) in self.nodes.iter().enumerate() {
+                let has = node.host().has(Network::ADDRESS);
+                assert_eq!(has, other == number, "{} after {:?}", node.name(), begun.elapsed());
+            }
+            tokio::time::sleep(STEP).await;
         }
     }
 
@@ -389,7 +429,10 @@ impl Lab {
             "{acknowledged} of {tried} writes acknowledged, longest gap {gap:.2?}; {} probes accepted on timelines {timelines:?}",
             seen.len()
         );
-        assert_eq!(judge::two_writers(&seen), None);
+        let unfenced = self.unfenced.lock().expect("nobody panicked with it");
+        let is_excused = |accepted: &Accepted| unfenced.as_ref().is_some_and(|unfenced| unfenced.excuses(accepted));
+        let counted: Vec<Accepted> = seen.iter().filter(|accepted| !is_excused(accepted)).cloned().collect();
+        assert_eq!(judge::two_writers(&counted), None);
     }
 
     /// Ends the agents in good order, and looks that nothing of them is left.

@@ -215,16 +215,30 @@ impl Node {
         self.host.forgets(Network::ADDRESS);
     }
 
-    /// Kills its guard, if there is one.
-    fn kill_guard(&self) {
+    /// Kills its agent and that one's guard so that neither sees the other die: nothing is left that would stop its database or drop its address.
+    ///
+    /// # Panics
+    ///
+    /// When there is no guard.
+    pub fn kill_agent_and_guard(&self) {
+        // Frozen, it starts no other guard.
+        self.agent.freeze();
+        assert!(self.kill_guard(), "{} has no guard", self.name());
+        self.agent.kill();
+    }
+
+    /// Kills its guard. Whether there was one.
+    fn kill_guard(&self) -> bool {
+        let mut found = false;
         let runtime = self.directory.join("guard");
         let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         for pid in all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
             let is_its = mentions(Path::new(&format!("/proc/{pid}")), &runtime);
             if is_its && let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, Signal::KILL);
+                found |= kill_process(pid, Signal::KILL).is_ok();
             }
         }
+        found
     }
 
     /// Writes another `[timing]` and has the agent read it (SIGHUP).
