@@ -50,11 +50,16 @@ impl Place {
 
     /// With these sections, too.
     pub(crate) fn start_with(&self, name: &str, more: &str) -> Agent {
+        self.start_of(&["a", "b"], name, more)
+    }
+
+    /// The same, in a cluster that these begin.
+    pub(crate) fn start_of(&self, founders: &[&str], name: &str, more: &str) -> Agent {
         let path = |what: &str| self.directory.path().join(format!("{name}.{what}"));
         let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (shared, data, state) = (self.directory.path().display(), path("data"), path("state"));
         let text = format!(
-            "[cluster]\nname = \"shop\"\nmember = \"{name}\"\nfounders = [\"a\", \"b\"]\nstate_dir = \"{}\"\n\
+            "[cluster]\nname = \"shop\"\nmember = \"{name}\"\nfounders = {founders:?}\nstate_dir = \"{}\"\n\
              [dcs.sqlite]\nfile = \"{shared}/store\"\n\
              [postgres]\ndata_dir = \"{}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
              [address.listener]\nlisten = \"127.0.0.1:{}\"\nfence_file = \"{shared}/fence\"\n{more}",
@@ -78,7 +83,7 @@ impl Place {
         Agent { child, file, text, log, heard }
     }
 
-    async fn leader(&self) -> Option<LeaderRecord> {
+    pub(crate) async fn leader(&self) -> Option<LeaderRecord> {
         let snapshot = self.store.read(PATIENCE).await.ok()?;
         decode(&ClusterId::new("shop").ok()?, &Key::leader(), &snapshot.entries.get(&Key::leader())?.value).ok()
     }
@@ -95,6 +100,29 @@ impl Place {
 }
 
 impl Agent {
+    /// Has it read this in place of what stands in its file (SIGHUP).
+    pub(crate) fn reads(&self, text: &str) {
+        std::fs::write(&self.file, text).unwrap();
+        self.signal(Signal::HUP);
+    }
+
+    /// What its file said when it was started.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Asks its database, over the socket.
+    pub(crate) async fn shows(&self, setting: &str) -> String {
+        let port = self.text.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+        let mut config = tokio_postgres::Config::new();
+        let socket_dir = self.file.with_extension("data.odoo-ha");
+        config.host_path(socket_dir).port(port).user("postgres").dbname("postgres");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let row = client.query_one(&format!("show {setting}"), &[]).await.unwrap();
+        row.get(0)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

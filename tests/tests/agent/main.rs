@@ -5,4 +5,5 @@ mod api;
 mod file;
 mod life;
 mod reference;
+mod reload;
 mod unit;

@@ -153,6 +153,7 @@ pub(crate) struct Database {
     ends: watch::Sender<u64>,
     pub(crate) status_gate: Gate,
     pub(crate) slots_gate: Gate,
+    pub(crate) stop_gate: Gate,
     pub(crate) panics: Mutex<bool>,
 }
 
@@ -164,6 +165,7 @@ impl Database {
             ends: watch::Sender::new(0),
             status_gate: Gate::default(),
             slots_gate: Gate::default(),
+            stop_gate: Gate::default(),
             panics: Mutex::new(false),
         })
     }
@@ -235,6 +237,7 @@ impl ReplicationManager for Database {
     }
 
     async fn stop(&self, _mode: StopMode, _timeout: Duration) -> Result<Stopped, Error> {
+        self.stop_gate.pass();
         let stopped = self.change(|status| {
             if status.state.has_data() {
                 status.state = DatabaseState::StoppedCleanly;

@@ -172,3 +172,25 @@ fn the_events_say_who_changed_it() {
     });
     assert!(told, "{}", world.story());
 }
+
+/// What the leader wrote first is answered when somebody has written another since, which the watch has shown already.
+#[test]
+fn a_late_answer_to_the_first_write_brings_no_older_policy_back() {
+    for seed in 0..20 {
+        let mut world = World::with(2, seed, |config| config.policy_in_store = true);
+        let names: Vec<MemberId> = world.nodes.keys().cloned().collect();
+        for name in &names {
+            world.node_mut(name).slow_store = millis(400);
+        }
+        world.run_until("the first one has landed", seconds(30), |world| stands(world).is_some());
+        change(&mut world, 1, |policy| policy.restarts = 7);
+        for name in &names {
+            world.node_mut(name).slow_store = millis(0);
+        }
+        world.run(seconds(5));
+        for name in &names {
+            assert_eq!(in_force(&world, name).0.restarts, 7, "seed {seed}, {name}\n{}", world.story());
+        }
+        heals(&mut world);
+    }
+}
