@@ -184,7 +184,7 @@ pub(super) struct Reign {
     pub(super) cluster: Option<ClusterRecord>,
     pub(super) request: Option<RequestRecord>,
     pub(super) sync_step: SyncStep,
-    /// The next renewal carries no change of the sync record: the one before it met a conflict.
+    /// The next renewal carries neither a change of the sync record nor an answer to a wish: the one before it met a conflict.
     pub(super) renew_alone: bool,
     /// The strictest value that the database may have.
     pub(super) standbys_in_force: Option<SynchronousStandbys>,

@@ -49,6 +49,7 @@ impl Machine {
         let timing = self.timing_to_write();
         let wanted_interval = self.config.timing.renew_interval;
         self.name_only_the_fit();
+        self.forget_overtaken_answer();
         let Some(reign) = &self.reign else { return };
         if reign.attempts.under_way.is_some() {
             return;
@@ -130,7 +131,7 @@ impl Machine {
             sync,
             history: reign.history.clone(),
             cluster: reign.cluster.clone(),
-            request: reign.request.clone(),
+            request: reign.request.clone().filter(|_| !reign.renew_alone),
         };
         let mut commit = Commit { guards: vec![Guard::Version(Key::leader(), reign.version)], ..Commit::default() };
         if attempt.sync.is_some() {
@@ -139,6 +140,11 @@ impl Machine {
             if purpose_names {
                 commit.guards.extend(self.guards_of_new_names());
             }
+        }
+        if attempt.request.is_some() {
+            // The answer to a wish takes the place of that wish only.
+            let Some(seen) = &self.view.request else { return };
+            commit.guards.push(Guard::Version(Key::request(), seen.version));
         }
         put(&mut commit, &attempt);
         let timeout = Reign::renewal_timeout(&timing).min(Reign::renewal_timeout(&reign.timing));
@@ -207,8 +213,9 @@ impl Machine {
                     // Nothing of it is or will be in the store.
                     ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Denied => {
                         let attempt = reign.attempts.under_way.take();
-                        // A member that rewrites its record again and again must not keep its leader from renewing.
-                        reign.renew_alone = attempt.is_some_and(|attempt| attempt.sync.is_some());
+                        // A member that rewrites its record again and again, or an operator its wish, must not keep the leader from renewing.
+                        reign.renew_alone =
+                            attempt.is_some_and(|attempt| attempt.sync.is_some() || attempt.request.is_some());
                     }
                     _ => {
                         reign.attempts.unanswered();

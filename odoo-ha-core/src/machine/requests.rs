@@ -101,6 +101,7 @@ impl Machine {
         if !self.store_is_usable() {
             return false;
         }
+        self.forget_overtaken_answer();
         let Some(request) = self.view.request.as_ref().map(|seen| seen.record.clone()) else { return false };
         let open = request.outcome == RequestOutcome::Pending && !self.answered.contains(&request.id);
         let busy = self.running.is_some() || self.reign.as_ref().is_none_or(|r| r.request.is_some() || !r.announced);
@@ -234,6 +235,19 @@ impl Machine {
         if let Some(reign) = &mut self.reign {
             reign.request = Some(RequestRecord { header, outcome, ..request });
             reign.next_renewal = now;
+        }
+    }
+
+    /// An answer is written in the place of the open wish that it answers. If another wish stands there by now, nobody waits for it any more, and that one is
+    /// carried out.
+    pub(super) fn forget_overtaken_answer(&mut self) {
+        let Some(answer) = self.reign.as_ref().and_then(|reign| reign.request.as_ref()) else { return };
+        let readable = !self.view.broken.contains_key(&Key::request());
+        let stands = self.view.request.as_ref().filter(|_| readable).map(|seen| &seen.record);
+        if !stands.is_some_and(|wish| wish.id == answer.id && wish.outcome == RequestOutcome::Pending)
+            && let Some(reign) = &mut self.reign
+        {
+            reign.request = None;
         }
     }
 

@@ -62,6 +62,7 @@ mod voter_sees_the_past;
 mod watchdog_unanswered;
 mod winner_cannot_promote;
 mod winner_died_before_its_promotion;
+mod wishes_at_the_same_moment;
 
 use std::time::Duration;
 
