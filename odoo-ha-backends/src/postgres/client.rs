@@ -16,7 +16,8 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use super::error::malformed;
 use crate::common::secret::Revealed;
 
-/// How the agent's sessions are set, whatever the database's own settings are: nothing cuts them short.
+/// How the agent's sessions are set, whatever the database's own settings are: nothing cuts them short. What only newer versions know, and older ones
+/// refuse, is in [`options`].
 const OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 \
                        -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed \
                        -c client_min_messages=warning";
@@ -29,6 +30,20 @@ const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const UPSTREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const UPSTREAM_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The first major version that ends idle sessions, and the first that ends long transactions.
+const IDLE_SESSION_TIMEOUT_SINCE: u32 = 14;
+const TRANSACTION_TIMEOUT_SINCE: u32 = 17;
+
+/// How the agent's sessions with this major version are set.
+pub(super) fn options(major: u32) -> String {
+    let newer = [
+        (IDLE_SESSION_TIMEOUT_SINCE, " -c idle_session_timeout=0"),
+        (TRANSACTION_TIMEOUT_SINCE, " -c transaction_timeout=0"),
+    ];
+    let known = newer.into_iter().filter(|(since, _)| *since <= major).map(|(_, option)| option);
+    std::iter::once(OPTIONS).chain(known).collect()
+}
+
 /// How to reach the local database and those of other members.
 #[derive(Clone)]
 pub(super) struct Access {
@@ -38,6 +53,8 @@ pub(super) struct Access {
     pub(super) replication_user: String,
     pub(super) database: String,
     pub(super) password: Option<Revealed>,
+    /// How sessions are [set](options). Who streams from another has its major version.
+    pub(super) options: String,
 }
 
 /// Why there is no session.
@@ -102,7 +119,7 @@ impl Access {
     }
 
     async fn open(&self, mut config: Config, limit: Option<Duration>) -> Result<Session, NoSession> {
-        config.dbname(&self.database).application_name("odoo-ha").options(OPTIONS);
+        config.dbname(&self.database).application_name("odoo-ha").options(&self.options);
         let (client, connection) = config.connect(NoTls).await.map_err(no_session)?;
         let connection = tokio::spawn(async move {
             // The session's queries see how it ended.
@@ -236,5 +253,19 @@ impl Row {
         u32::from_str_radix(digits, 16)
             .map(Timeline)
             .map_err(|_| malformed(format!("{name:?} is no name of a log file")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_told_what_it_knows() {
+        let has = |major, name: &str| options(major).split(' ').any(|word| word == format!("{name}=0"));
+        for (name, since) in [("statement_timeout", 13), ("idle_session_timeout", 14), ("transaction_timeout", 17)] {
+            let known: Vec<u32> = (13..=18).filter(|major| has(*major, name)).collect();
+            assert_eq!(known, (since..=18).collect::<Vec<u32>>(), "{name}");
+        }
     }
 }

@@ -271,6 +271,7 @@ impl PostgresConfig {
             replication_user: self.replication_user.clone(),
             database: self.database.clone(),
             password,
+            options: super::client::options(programs.major()),
         };
         self.socket_dir = Some(socket_dir);
         Ok(PostgresReplication::assemble(self, owner, programs.in_dir(beside.dir()), beside, access, lock))

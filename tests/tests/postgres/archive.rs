@@ -7,7 +7,7 @@ use odoo_ha_backends::postgres::PostgresReplication;
 use odoo_ha_core::database::{Bootstrapped, FollowedBy};
 use odoo_ha_core::roles::ReplicationManager;
 
-use crate::support::{LONG, Place, bootstrap, followed_by, kill, script, streaming, take_over, value};
+use crate::support::{LONG, Place, bootstrap, eventually, followed_by, kill, script, streaming, take_over, value};
 
 /// `a` with an archive that does not take anything until a file says so, and `b`.
 async fn archiving(place: &Place) -> (PostgresReplication, PostgresReplication, Bootstrapped) {
@@ -107,6 +107,31 @@ async fn an_old_leader_that_follows_as_it_is_leaves_no_hole_in_the_archive() {
     streaming(&b, "a").await;
     let archived = names(&place.path().join("archive"));
     assert!(numbered(&[3, 4]).is_subset(&archived), "{archived:?}");
+}
+
+/// Its session with the upstream is idle meanwhile, for longer than the upstream leaves others idle.
+#[tokio::test]
+async fn an_upstream_that_ends_idle_sessions_does_not_keep_an_old_leader_away() {
+    let place = Place::new();
+    let (a, b, begun) = archiving(&place).await;
+    if a.major_version() < 14 {
+        println!("SKIPPED: before version 14 PostgreSQL ends no idle session");
+        return;
+    }
+    a.stop(odoo_ha_core::database::StopMode::Fast, LONG).await.unwrap();
+    take_over(&b, &begun, 2, 2).await;
+    let client = place.client("b").await;
+    client.batch_execute("alter system set idle_session_timeout = '200ms'").await.unwrap();
+    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    let is_so = || async { value(&place.client("b").await, "show idle_session_timeout").await == "200ms" };
+    eventually("it is in force", is_so).await;
+    let archive_it = place.path().join("archive_it");
+    let slow = std::fs::read_to_string(&archive_it).unwrap().replace("test -e", "sleep 1\ntest -e");
+    std::fs::write(&archive_it, slow).unwrap();
+    std::fs::write(place.path().join("open"), "").unwrap();
+    assert_eq!(followed_by(a.follow(&place.order(begun.system_id, "b", 2, 2), LONG).await), FollowedBy::Nothing);
+    streaming(&b, "a").await;
+    assert!(numbered(&[3]).is_subset(&names(&place.path().join("archive"))));
 }
 
 /// Commits may wait for the old leader: an archive that hangs holds it up for seconds, and what it did not take is kept.

@@ -1,5 +1,6 @@
 //! Changing who must acknowledge a commit.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use odoo_ha_core::database::{SynchronousOrder, SynchronousStandbys};
@@ -8,7 +9,7 @@ use odoo_ha_core::roles::ReplicationManager;
 use odoo_ha_core::term::Term;
 use rustix::process::Signal;
 
-use crate::support::{LONG, Place, all_of, id, ids, kill, pair, signal, streaming, value};
+use crate::support::{LONG, Place, all_of, eventually, id, ids, kill, pair, signal, streaming, value};
 
 #[tokio::test]
 async fn after_the_barrier_a_commit_waits_for_the_named() {
@@ -46,6 +47,29 @@ async fn a_barrier_is_not_reached_without_the_named() {
         "it stays set"
     );
     assert_eq!(a.set_synchronous(&all_of(0, &["b"]), LONG).await.unwrap_err().kind(), ErrorKind::Fenced);
+}
+
+/// However long that takes: no limit of the database's own (17 and later have one for transactions) cuts it short.
+#[tokio::test]
+async fn a_barrier_waits_for_a_checkpointer_that_stands_still() {
+    let place = Place::new();
+    let (a, _b, _) = pair(&place).await;
+    let client = place.client("a").await;
+    if a.major_version() >= 17 {
+        client.batch_execute("alter system set transaction_timeout = '300ms'").await.unwrap();
+        client.batch_execute("select pg_reload_conf()").await.unwrap();
+        let is_so = || async { value(&place.client("a").await, "show transaction_timeout").await == "300ms" };
+        eventually("it is in force", is_so).await;
+    }
+    let checkpointer = "select pid from pg_stat_activity where backend_type = 'checkpointer'";
+    let pid: i32 = value(&client, checkpointer).await.parse().unwrap();
+    signal(pid, Signal::STOP);
+    let order = all_of(1, &["b"]);
+    let mut barrier = pin!(a.set_synchronous(&order, LONG));
+    let answered = tokio::time::timeout(Duration::from_secs(1), barrier.as_mut()).await;
+    signal(pid, Signal::CONT);
+    assert!(answered.is_err(), "{answered:?}");
+    barrier.await.unwrap();
 }
 
 #[tokio::test]

@@ -10,11 +10,13 @@ use crate::support::Place;
 const PROGRAMS: &str = "ODOO_HA_TEST_POSTGRES";
 
 /// Those in which versions differ: what is asked of the database and of its programs, and every order once.
-const SITUATIONS: [&str; 10] = [
+const SITUATIONS: [&str; 12] = [
     "conformance::",
     "access::over_the_network",
     "archive::what_the_cluster_keeps",
+    "archive::an_upstream_that_ends",
     "barrier::any_k",
+    "barrier::a_barrier_waits_for_a_checkpointer",
     "freezing::a_reader_that_blocks",
     "freezing::a_crashed_primary",
     "parameters::changed_parameters",
