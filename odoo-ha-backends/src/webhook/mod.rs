@@ -14,7 +14,7 @@
 mod config;
 mod signature;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use odoo_ha_core::error::{Error, ErrorKind};
@@ -23,6 +23,7 @@ use odoo_ha_core::roles::Notifier;
 
 pub use self::config::WebhookConfig;
 use crate::common::post::Poster;
+use crate::common::secret::Secret;
 
 /// Posts events as JSON, see the [module](self).
 #[derive(Clone, Debug)]
@@ -37,15 +38,34 @@ impl Notifier for WebhookNotifier {
         if event.severity() < self.config.least {
             return Ok(());
         }
-        let document = document(event).map_err(|error| {
+        let mut document = document(event).map_err(|error| {
             Error::new(ErrorKind::Misconfigured, "the webhook cannot write this event as JSON").caused_by(error)
         })?;
-        let mut headers = Vec::new();
-        if let Some(secret) = &self.config.secret {
-            headers.push((signature::HEADER, signature::sign(secret, &document)?));
+        let (mut headers, began) = (Vec::new(), Instant::now());
+        if let Some(secret) = self.config.secret.clone() {
+            let signed;
+            (document, signed) = signed_in_time(secret, document, timeout).await?;
+            headers.push((signature::HEADER, signed));
         }
-        self.poster.post(document, headers, timeout).await
+        self.poster.post(document, headers, timeout.saturating_sub(began.elapsed())).await
     }
+}
+
+/// The document and its signature. The secret may be a file, and a file may hang: nobody's thread waits for it here, and none longer than it may.
+async fn signed_in_time(secret: Secret, document: Vec<u8>, timeout: Duration) -> Result<(Vec<u8>, String), Error> {
+    let signing =
+        tokio::task::spawn_blocking(move || signature::sign(&secret, &document).map(|signed| (document, signed)));
+    match tokio::time::timeout(timeout, signing).await {
+        Ok(Ok(signed)) => signed,
+        Ok(Err(error)) => Err(unsigned("could not be read").caused_by(error)),
+        Err(_) => Err(unsigned(&format!("was not read within {timeout:?}"))),
+    }
+}
+
+/// Nothing was sent.
+fn unsigned(why: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the secret of the webhook {why}"))
+        .hint("look at the disk or the network share that it lies on")
 }
 
 fn document(event: &Event) -> Result<Vec<u8>, serde_json::Error> {

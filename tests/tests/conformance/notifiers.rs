@@ -15,6 +15,7 @@ use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::roles::Notifier;
 use odoo_ha_core::term::Term;
 use odoo_ha_tests::receiver::{Manner, Receiver};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use sha2::Sha256;
 use tokio::net::TcpSocket;
 
@@ -160,4 +161,34 @@ fn a_url_that_is_none_is_refused_and_not_repeated() {
     assert!(refused.unwrap_err().to_string().contains("/nowhere/ca.pem"));
     let refused = WebhookConfig::new(Secret::new("http://a/")).secret(Secret::from_file("/nowhere/key")).build();
     assert!(refused.unwrap_err().to_string().contains("/nowhere/key"));
+}
+
+/// A secret on a share that hangs: opening a FIFO that nobody writes to does the same.
+#[tokio::test]
+async fn a_secret_that_hangs_costs_no_more_than_the_time_there_is() {
+    let receiver = Receiver::start(Manner::status(200)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "key").unwrap();
+    let config = WebhookConfig::new(Secret::new(receiver.url())).secret(Secret::from_file(&file));
+    let notifier = config.build().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+    // On one thread: were it blocked, this test's own clock would stand still with it. Somebody writes in the end, so that no thread is left waiting.
+    let (answered, answer) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn({
+        let file = file.clone();
+        move || {
+            let answer = answer.recv_timeout(TIME);
+            std::fs::write(&file, "key\n").unwrap();
+            answer.expect("it answers before the secret does");
+        }
+    });
+    let (began, given) = (Instant::now(), Duration::from_millis(200));
+    let error = notifier.notify(&event(EventKind::Serving), given).await.unwrap_err();
+    assert!(answered.send(()).is_ok() && began.elapsed() < TIME);
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
+    assert!(error.to_string().contains("was not read within"), "{error}");
+    writer.join().unwrap();
+    assert!(receiver.posted().is_empty(), "nothing is sent late, or unsigned");
 }
