@@ -183,10 +183,9 @@ impl Lab {
         *self.permitted.lock().expect("nobody panicked with it") = Some((from, to));
     }
 
-    /// A node was left with a database that nothing stopped, from the one moment to the other, in asynchronous mode: what was acknowledged meanwhile
-    /// may be lost, and that database is no second writer to be wondered at.
+    /// A node was left with a database that nothing stopped, from the one moment to the other, in asynchronous mode: that database is no second writer to
+    /// be wondered at.
     pub fn expect_unfenced(&self, number: usize, from: Instant, to: Instant) {
-        self.expect_losses(from, to);
         let node = self.nodes[number].name().to_owned();
         *self.unfenced.lock().expect("nobody panicked with it") = Some(Unfenced { node, from, to });
     }

@@ -97,6 +97,9 @@ fn agent_and_guard_killed_at_once_in_asynchronous_mode() {
         assert_eq!(sessions(winner).await.unwrap()[0], "0", "the client sees one database");
         old.agent().restart();
         lab.drops_the_address(before.leader).await;
+        lab.expect_losses(since, Instant::now());
+        // The database goes after the address, and takes commits over its own socket until then.
+        lab.streams_from(before.leader, after.leader).await;
         lab.expect_unfenced(before.leader, since, Instant::now());
         lab.writes().await;
     });
