@@ -25,9 +25,11 @@ pub(super) const FREEZE_TIMEOUT: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_millis(1500);
 const GRACE: Duration = Duration::from_millis(250);
 /// First back-off after a suspicion that was false; it doubles.
-const BACK_OFF: Duration = Duration::from_millis(500);
+const BACK_OFF: Duration = Duration::from_millis(250);
 /// Doublings of the back-off.
-const MAX_DOUBLINGS: u32 = 4;
+const MAX_DOUBLINGS: u32 = 5;
+/// Time between two tries to freeze a database that did not.
+const FREEZE_RETRY: Duration = Duration::from_millis(500);
 
 impl Machine {
     /// Asks the store whether the leader record is really unchanged, by a read begun after the suspicion (protocol rule 25).
@@ -110,12 +112,12 @@ impl Machine {
     pub(super) fn freeze_failed(&mut self, failure: &Failure) {
         self.trouble(format!("the database could not be frozen: {failure}"));
         let State::Freezing { against, .. } = self.state else {
-            self.follow_again_at = self.after(BACK_OFF);
+            self.follow_again_at = self.after(FREEZE_RETRY);
             return;
         };
         if self.bound_by(against) {
             // The vote may be in the store: bound, whatever the database says.
-            self.follow_again_at = self.after(BACK_OFF);
+            self.follow_again_at = self.after(FREEZE_RETRY);
             return;
         }
         self.false_alarm();

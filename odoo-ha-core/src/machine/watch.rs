@@ -27,6 +27,8 @@ pub(super) struct Watch {
     pub(super) received: Moment,
     /// It was sent no later than this, if the clocks' rates are as supposed; never after `received`.
     pub(super) sent: Moment,
+    /// The same by the holder's clock alone, however long ago that is: what the next version that was held up as well counts on from.
+    by_clock: Moment,
     /// The holder's clock when it was sent.
     stated: Option<Duration>,
 }
@@ -41,18 +43,18 @@ impl Watch {
             // What comes faster than it was sent had been held up, as the one before it had. Otherwise that one was in time, and no error is
             // carried from version to version.
             let catches_up = now.since(last.received) < between / 2;
-            let base = if catches_up { last.sent } else { last.received };
+            let base = if catches_up { last.by_clock } else { last.received };
             Some(base + between + drift(between, timing))
         });
         // A clock that stood still, or another machine's: at least half the time is counted from the receipt, whatever it says.
         let earliest = now.before(record.suspicion() / 2);
-        let sent = by_clock.map_or(now, |sent| sent.clamp(earliest, now));
-        Self { version, received: now, sent, stated }
+        let by_clock = by_clock.map_or(now, |sent| sent.min(now));
+        Self { version, received: now, sent: by_clock.max(earliest), by_clock, stated }
     }
 
     /// The same, counted anew from a later moment.
     pub(super) fn anew(self, from: Moment) -> Self {
-        Self { received: from, sent: from, ..self }
+        Self { received: from, sent: from, by_clock: from, ..self }
     }
 }
 
@@ -132,6 +134,13 @@ mod tests {
     fn several_that_were_held_up_count_from_the_last_that_was_not() {
         let watch = received(&[(1, Some(7000), 0), (2, Some(7500), 1500), (3, Some(8000), 1510)]);
         assert_eq!((watch.sent, watch.received), (drifted(1000), at(1510)));
+    }
+
+    /// As after a link was away for long: what waited comes in two bursts.
+    #[test]
+    fn those_that_come_in_bursts_count_from_the_last_that_was_not_held_up() {
+        let bursts = received(&[(1, Some(7000), 0), (2, Some(7200), 4500), (3, Some(8200), 4800)]);
+        assert_eq!((bursts.sent, bursts.received), (at(2300), at(4800)));
     }
 
     #[test]
