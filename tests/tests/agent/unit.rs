@@ -1,4 +1,5 @@
-//! The unit for systemd: what it must say, what it may not, and that systemd understands it. It is not run here: process 1 is another one.
+//! The unit for systemd: what it must say, what it may not, and that systemd understands it. It is not run here, since process 1 is another one:
+//! `tests/systemd/try-unit` runs it, by hand.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
