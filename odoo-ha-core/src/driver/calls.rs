@@ -109,8 +109,11 @@ impl Calls {
     /// Begins a call. An order to the database that may take the place of another first drops that: the machine gives no second one otherwise.
     pub(super) fn begin(&mut self, action: Action, now: Moment) {
         let (id, place, duty) = (action.id, place_of(&action.order), Duty::of(&action.order));
-        if let Order::Database(DatabaseOrder::Stop(_) | DatabaseOrder::Freeze | DatabaseOrder::Follow(_)) = action.order
-        {
+        let takes_a_place = match &action.order {
+            Order::Database(DatabaseOrder::Freeze | DatabaseOrder::Follow(_)) => true,
+            _ => place == Place::DatabaseStop,
+        };
+        if takes_a_place {
             self.drop_database_orders(verb(&action.order));
         }
         let lanes = self.lanes.clone();

@@ -59,7 +59,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "driver_stop_takes_no_place",
         rules: &[37],
         breaks: "a stop of the database waits behind the order that runs",
-        edits: &[edit(CALLS, ["(", "DatabaseOrder::Stop(_) | DatabaseOrder::Freeze", " |"], "DatabaseOrder::Freeze")],
+        edits: &[edit(CALLS, ["_ => ", "place == Place::DatabaseStop", ","], "false")],
         caught: Catch::Core("driver::situations::a_stop_takes_the_place_of_the_order_that_runs"),
     },
     Mutant {

@@ -2,7 +2,6 @@
 
 use super::{Catch, Mutant, edit};
 
-const MEMBER: &str = "odoo-ha-core/src/member.rs";
 const SYNC_CHANGE: &str = "odoo-ha-core/src/machine/sync_change.rs";
 const PROMOTION: &str = "odoo-ha-core/src/machine/promotion.rs";
 const LEADING: &str = "odoo-ha-core/src/machine/leading.rs";
@@ -136,7 +135,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "cascading_member_is_named",
         rules: &[29],
         breaks: "a member that is tagged to stream from another standby is waited for and counted",
-        edits: &[edit(MEMBER, ["!self.nofailover && !self.nosync", " && self.replicate_from.is_none()", "\n"], "")],
+        edits: &[
+            edit(
+                SYNC_CHANGE,
+                ["&& ", "record.tags.may_be_synchronous()", "\n            && record.system_id"],
+                "(!record.tags.nofailover && !record.tags.nosync)",
+            ),
+            edit(
+                SYNC_CHANGE,
+                ["let untagged = ", "record.tags.may_be_synchronous()", ";"],
+                "(!record.tags.nofailover && !record.tags.nosync)",
+            ),
+        ],
         caught: Catch::Seeds { profile: "tags", seeds: 20, by: &["tags_are_heard"] },
     },
     Mutant {
