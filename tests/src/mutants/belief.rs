@@ -95,7 +95,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "paused_record_is_taken_over",
         rules: &[5],
         breaks: "a leader record that says paused is suspected like any other",
-        edits: &[edit(FOLLOWING, ["if ", "leader.paused && !forced", " {\n            return None;"], "false")],
+        edits: &[
+            edit(FOLLOWING, ["if ", "leader.paused && !forced", " {\n            return None;"], "false"),
+            edit(CANDIDACY, ["if ", "leader.paused && self.forced().is_none()", " {"], "false"),
+        ],
         caught: Catch::Seeds { profile: "paused", seeds: 10, by: &["paused_is_left_alone"] },
     },
     Mutant {
