@@ -348,7 +348,10 @@ impl Machine {
             return false;
         };
         if leader.paused && self.forced().is_none() {
-            // The wish that it voted for was replaced by another.
+            self.refuse(
+                "automatic failover is suspended, and the wish that this member voted for was replaced: it takes nothing; ask it to fail over \
+                 again, or wait for the member that is asked now",
+            );
             return false;
         }
         let mut ballots = election::ballots(&self.view, against);

@@ -53,6 +53,11 @@ fn a_wish_that_is_replaced_promotes_nobody() {
         world.run(millis(100));
         let kind = RequestKind::Failover { target: second.clone(), accept_data_loss: false };
         world.command(&second, Command::Request { id: "another".into(), kind });
+        let says_why = |world: &World| {
+            let status = world.node(&first).machine.as_ref().map(odoo_ha_core::machine::Machine::status);
+            status.and_then(|status| status.refusal).is_some_and(|why| why.contains("was replaced"))
+        };
+        world.run_until("the first one says why it takes nothing", seconds(3), says_why);
         world.run_until("one of them leads", seconds(10), |world| world.leader().is_some());
         assert_eq!(world.leader(), Some(second), "seed {seed}\n{}", world.story());
         ask(&mut world, RequestKind::Resume);
