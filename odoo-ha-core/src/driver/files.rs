@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
-use crate::error::Error;
 use crate::roles::{FilestoreStatus, FilestoreSync};
 use crate::time::Moment;
 
-use super::calls::panic_text;
 use super::clock::Clock;
 use super::lanes::Lane;
+use super::repeated::{NoAnswer, Repeated};
 use super::watches::Told;
 
 /// From one question to the next: far below what anybody would be woken for, and no load for a filestore that must look at its disk.
@@ -69,42 +67,18 @@ impl FilesWatch {
     }
 
     async fn run(&self, lane: &Lane) {
-        let mut blocked: Option<JoinHandle<Result<FilestoreStatus, Error>>> = None;
+        let mut questions = Repeated::on(lane);
         loop {
             let (begun, asked) = (Instant::now(), self.clock.now());
-            let status = self.ask(lane, &mut blocked, begun + TIMEOUT + GRACE).await;
+            let filestore = self.filestore.clone();
+            let answer = questions.call(async move { filestore.status(TIMEOUT).await }, begun + TIMEOUT + GRACE).await;
+            let status = match answer {
+                Ok(said) => said.map_err(|error| error.chain()),
+                Err(NoAnswer::Broken(why)) => Err(format!("the filestore cannot say how far it is: {why}")),
+                Err(NoAnswer::Silent) => Err(format!("the filestore did not say how far it is within {TIMEOUT:?}")),
+            };
             self.report.send_modify(|report| *report = Some(FilestoreReport::after(report.as_ref(), asked, status)));
             sleep(INTERVAL.saturating_sub(begun.elapsed())).await;
-        }
-    }
-
-    async fn ask(
-        &self,
-        lane: &Lane,
-        blocked: &mut Option<JoinHandle<Result<FilestoreStatus, Error>>>,
-        deadline: Instant,
-    ) -> Result<FilestoreStatus, String> {
-        let silent = || Err(format!("the filestore did not say how far it is within {TIMEOUT:?}"));
-        // A question that was dropped and has not ended blocks its thread: another would only wait behind it.
-        if let Some(before) = blocked
-            && timeout_at(deadline, before).await.is_err()
-        {
-            return silent();
-        }
-        *blocked = None;
-        let filestore = self.filestore.clone();
-        let mut call = lane.spawn(async move { filestore.status(TIMEOUT).await });
-        match timeout_at(deadline, &mut call).await {
-            Ok(Ok(answer)) => answer.map_err(|error| error.chain()),
-            Ok(Err(error)) => Err(match error.try_into_panic() {
-                Ok(panic) => format!("the filestore panicked: {}", panic_text(&*panic)),
-                Err(_) => "the filestore's thread was shut down".to_owned(),
-            }),
-            Err(_) => {
-                call.abort();
-                *blocked = Some(call);
-                silent()
-            }
         }
     }
 }

@@ -77,6 +77,7 @@ mod notifiers;
 mod perform;
 mod probes;
 mod questions;
+mod repeated;
 mod watchdog_pair;
 mod watches;
 

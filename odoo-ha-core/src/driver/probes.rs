@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 use crate::machine::Input;
@@ -13,9 +12,9 @@ use crate::policy::ProbeSettings;
 use crate::probes::ProbeTracker;
 use crate::roles::{HealthProbe, Verdict};
 
-use super::calls::panic_text;
 use super::lanes::Lane;
 use super::log::{Line, Log};
+use super::repeated::{NoAnswer, Repeated};
 use super::watches::Told;
 
 /// How much longer than its timeout a check may take before it counts as unhealthy and is dropped.
@@ -51,11 +50,11 @@ impl Probe {
     }
 
     async fn run(&self, number: usize, lane: &Lane, told: &mpsc::Sender<Told>, log: &Log) {
-        let mut blocked: Option<JoinHandle<Result<Verdict, Error>>> = None;
+        let mut checks = Repeated::on(lane);
         let mut last_trouble = None;
         loop {
             let begun = Instant::now();
-            let verdict = self.check(lane, &mut blocked, begun + self.settings.timeout + GRACE).await;
+            let verdict = self.check(&mut checks, begun + self.settings.timeout + GRACE).await;
             match verdict {
                 Ok(verdict) => {
                     last_trouble = None;
@@ -76,32 +75,14 @@ impl Probe {
 
     async fn check(
         &self,
-        lane: &Lane,
-        blocked: &mut Option<JoinHandle<Result<Verdict, Error>>>,
+        checks: &mut Repeated<'_, Result<Verdict, Error>>,
         deadline: Instant,
     ) -> Result<Verdict, String> {
-        let too_slow = || Ok(Verdict::Unhealthy(format!("no answer within {:?}", self.settings.timeout)));
-        // A check that was dropped and has not ended blocks its thread: another would only wait behind it.
-        if let Some(before) = blocked
-            && timeout_at(deadline, before).await.is_err()
-        {
-            return too_slow();
-        }
-        *blocked = None;
         let (probe, timeout) = (self.probe.clone(), self.settings.timeout);
-        let mut call = lane.spawn(async move { probe.check(timeout).await });
-        match timeout_at(deadline, &mut call).await {
-            Ok(Ok(Ok(verdict))) => Ok(verdict),
-            Ok(Ok(Err(error))) => Err(error.chain()),
-            Ok(Err(error)) => Err(match error.try_into_panic() {
-                Ok(panic) => format!("it panicked: {}", panic_text(&*panic)),
-                Err(_) => "its thread was shut down".to_owned(),
-            }),
-            Err(_) => {
-                call.abort();
-                *blocked = Some(call);
-                too_slow()
-            }
+        match checks.call(async move { probe.check(timeout).await }, deadline).await {
+            Ok(checked) => checked.map_err(|error| error.chain()),
+            Err(NoAnswer::Broken(why)) => Err(why),
+            Err(NoAnswer::Silent) => Ok(Verdict::Unhealthy(format!("no answer within {timeout:?}"))),
         }
     }
 }
