@@ -40,7 +40,7 @@
 //! # Where to go next
 //!
 //! [`config`](GuardConfig) what can be set · `lease.rs` what is granted and refused, without clock or world · `process.rs` the guard's loop ·
-//! `stop.rs` how an instance is stopped · `proc.rs` what `/proc` shows · `sight.rs` what of it the guard may see · `client.rs` the agent's side · `protocol.rs` what they say.
+//! `stop.rs` how an instance is stopped · `proc.rs` what `/proc` shows · `sight.rs` what of it the guard may see · `rights.rs` whether that suffices · `client.rs` the agent's side · `protocol.rs` what they say.
 
 mod acting;
 mod begin;
@@ -56,6 +56,7 @@ mod peer;
 mod proc;
 mod process;
 mod protocol;
+mod rights;
 mod sight;
 mod spawn;
 mod stop;

@@ -24,7 +24,7 @@ use super::peer::Peer;
 use super::proc::{Held, Identity, own_pid};
 use super::protocol::{Arm, Firing, GuardState, GuardStatus, Hello, Refusal, Reply, Request, VERSION};
 use super::stop::{Instance, Stop};
-use super::{files, sight};
+use super::{files, rights};
 
 /// Says to the starter that the socket is there.
 pub(super) const READY: &str = "ready";
@@ -259,7 +259,7 @@ impl Guard {
             Err(_) if arm.kill_agent => return Err(Refusal::Unidentified),
             Err(_) => None,
         };
-        if let Err(why) = sight::check(&self.instance(&arm), pid) {
+        if let Err(why) = rights::check(&self.instance(&arm), pid) {
             return Err(Refusal::Powerless { why });
         }
         self.lease.arm(now, arm.leave, Duration::from_millis(arm.acts_before_ms))?;
