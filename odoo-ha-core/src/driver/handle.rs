@@ -177,8 +177,9 @@ impl HaHandle {
     /// stops the database if `stop_database` (a leader's is always stopped, unless nobody can take over and this is `false`), tells the
     /// notifiers, and lets the threads end. Returns when that is done; asking again, or of a node that has ended, is `Ok`.
     ///
-    /// There is no deadline: how long it takes is bounded by the times in [`Timing`]. Whoever cannot wait drops the future and calls
-    /// [`kill`](Self::kill).
+    /// There is no deadline: how long it takes is bounded by the times in [`Timing`]. A store that does not answer is waited for twice `ttl` and
+    /// `standby_timeout` at most; leadership that it could not be told the end of ends by itself. Whoever cannot wait drops the future and
+    /// calls [`kill`](Self::kill).
     ///
     /// # Errors
     ///

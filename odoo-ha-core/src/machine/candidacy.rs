@@ -136,6 +136,9 @@ impl Machine {
             self.go(State::Following, Cause::LeaderSeen);
             return true;
         }
+        if self.leave_if_asked() {
+            return true;
+        }
         if matches!(step, FreezeStep::Freeze) {
             if self.may_freeze() && self.frozen.is_none() && self.follow_again_at <= self.now {
                 self.order(DatabaseOrder::Freeze, FREEZE_TIMEOUT);
@@ -253,8 +256,7 @@ impl Machine {
             self.go(State::Following, Cause::LeaderSeen);
             return true;
         }
-        if let Some(stop_database) = self.shutdown {
-            self.go(State::Leaving { stop_database, since: self.now }, Cause::ShutdownAsked);
+        if self.leave_if_asked() {
             return true;
         }
         if !self.store_is_usable() || self.view.leader_ref() != Some(against) {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::action::CallId;
-use super::state::State;
 use super::{Cause, Machine};
 use crate::database::{DatabaseOrder, DatabaseState, FollowOrder, Followed, FollowedBy, Upstream};
 use crate::error::{ErrorKind, Failure};
@@ -21,8 +20,7 @@ const NEVER_LEADS: &str = "nobody leads and this member must not: it is tagged n
 
 impl Machine {
     pub(super) fn following(&mut self) -> bool {
-        if let Some(stop_database) = self.shutdown {
-            self.go(State::Leaving { stop_database, since: self.now }, Cause::ShutdownAsked);
+        if self.leave_if_asked() {
             return true;
         }
         if !self.store_is_usable() || self.database.is_none() || self.foreign_data() {

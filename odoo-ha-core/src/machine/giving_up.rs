@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::reign::Purpose;
 use super::state::State;
 use super::{Cause, Machine};
-use crate::database::{DatabaseOrder, DatabaseState, StopMode, Stopped};
+use crate::database::{DatabaseOrder, StopMode, Stopped};
 use crate::time::Moment;
 
 /// A stop that has to make sure takes this long at most before it is repeated: SIGKILL needs no more.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of an orderly give-up, how long the fast shutdown may take before it is cut short.
-const ORDERLY: Duration = Duration::from_secs(5);
+pub(super) const ORDERLY: Duration = Duration::from_secs(5);
 /// What the immediate stop needs, reading where the log ends included.
 const CUT_SHORT: Duration = Duration::from_millis(400);
 
@@ -26,16 +26,17 @@ pub(super) struct GivingUp {
     by: Moment,
     pub(super) stopped: Option<Stopped>,
     again_at: Moment,
-    releasing: bool,
+    /// Since when nothing is left but to tell the store.
+    pub(super) releasing: Option<Moment>,
 }
 
 impl GivingUp {
     pub(super) fn new(cause: Cause, renews: bool, since: Moment, by: Moment) -> Self {
-        Self { cause, renews, since, by, stopped: None, again_at: since, releasing: false }
+        Self { cause, renews, since, by, stopped: None, again_at: since, releasing: None }
     }
 
     pub(super) fn still_renews(&self) -> bool {
-        self.renews && !self.releasing
+        self.renews && self.releasing.is_none()
     }
 }
 
@@ -68,14 +69,15 @@ impl Machine {
         }
         // Everything is down: leadership is free as soon as the store can be told (protocol rule 10).
         if let State::GivingUp(giving_up) = &mut self.state {
-            giving_up.releasing = true;
+            giving_up.releasing.get_or_insert(self.now);
         }
         let idle = self.reign.as_ref().is_some_and(|r| r.attempts.under_way.is_none() && r.next_renewal <= self.now);
-        let first = !giving_up.releasing && self.reign.as_ref().is_some_and(|reign| reign.attempts.under_way.is_none());
+        let first = giving_up.releasing.is_none()
+            && self.reign.as_ref().is_some_and(|reign| reign.attempts.under_way.is_none());
         if (idle || first) && self.store_is_usable() {
             self.write_leader(Purpose::Release, None);
         }
-        false
+        self.leave_unanswered()
     }
 
     fn take_down(&mut self, giving_up: &GivingUp) {
@@ -120,35 +122,5 @@ impl Machine {
         let reason = self.refusal.take();
         self.go(State::Following, Cause::GaveUp);
         self.refusal = reason;
-    }
-
-    /// Leaving in good order.
-    pub(super) fn leaving(&mut self) -> bool {
-        let State::Leaving { stop_database, since } = self.state.clone() else { return false };
-        let counted = self.view.sync.as_ref().is_some_and(|seen| seen.record.names.contains_key(self.me()));
-        let patience = self.config.timing.standby_timeout + self.config.timing.ttl;
-        if counted && self.now.since(since) < patience && self.store_is_usable() {
-            return false;
-        }
-        let told = self.published.as_ref().is_some_and(|record| record.leaving) || self.now.since(since) >= patience;
-        if !told {
-            return false;
-        }
-        let runs = self
-            .database
-            .as_ref()
-            .is_some_and(|database| database.state.runs() || database.state == DatabaseState::Unresponsive);
-        if stop_database && runs {
-            let mode = StopMode::AtOnce { fast_for_ms: ORDERLY.as_millis() as u64 };
-            if !self.stop_is_running() {
-                self.order(DatabaseOrder::Stop(mode), STOP_TIMEOUT + ORDERLY);
-            }
-            return false;
-        }
-        if self.running.is_some() || !self.faces.are_down() {
-            return false;
-        }
-        self.go(State::Stopped, Cause::LeftInOrder);
-        true
     }
 }

@@ -5,8 +5,7 @@ use super::{Cause, Machine};
 
 impl Machine {
     pub(super) fn joining(&mut self) -> bool {
-        if let Some(stop_database) = self.shutdown {
-            self.go(State::Leaving { stop_database, since: self.now }, Cause::ShutdownAsked);
+        if self.leave_if_asked() {
             return true;
         }
         if !self.store_is_usable() || self.database.is_none() {

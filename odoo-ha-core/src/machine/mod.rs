@@ -5,8 +5,8 @@
 //! random number or touches the world.
 //!
 //! Where to go next: [`TRANSITIONS`] is every change of state; `following.rs`, `candidacy.rs` and `takeover.rs` are the way to leadership,
-//! `promotion.rs` and `leading.rs` leadership itself, `sync_change.rs` who must acknowledge commits, `giving_up.rs` and `hand_over.rs` the
-//! ways out. `reign.rs` says until when leadership is believed, `election.rs` which votes suffice, `invariants.rs` what is never allowed.
+//! `promotion.rs` and `leading.rs` leadership itself, `sync_change.rs` who must acknowledge commits, `giving_up.rs`, `hand_over.rs` and
+//! `leaving.rs` the ways out. `reign.rs` says until when leadership is believed, `election.rs` which votes suffice, `invariants.rs` what is never allowed.
 
 mod action;
 mod beginning;
@@ -23,6 +23,7 @@ mod input;
 mod invariants;
 mod joining;
 mod leading;
+mod leaving;
 mod members;
 mod orders;
 mod policy;
@@ -163,7 +164,7 @@ pub struct Machine {
 
     reinit: bool,
     recover: bool,
-    shutdown: Option<bool>,
+    shutdown: Option<leaving::Shutdown>,
 
     refusal: Option<String>,
     reported: BTreeSet<String>,

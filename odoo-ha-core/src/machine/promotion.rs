@@ -52,7 +52,7 @@ impl Machine {
             return true;
         }
         if reign.belief_ends() <= self.now {
-            return false;
+            return self.leave_unanswered();
         }
         let (serving, term) = (reign.leader.serving, reign.term);
         self.memo_wanted.mark = self.memo_wanted.mark.max(reign.leader.mark);

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Machine;
 use super::calls::WRITE_TIMEOUT;
 use super::input::{Answer, Command};
-use super::state::State;
-use super::{Cause, Machine};
 use crate::error::Failure;
 use crate::event::EventKind;
 use crate::member::MemberId;
@@ -38,13 +37,7 @@ impl Machine {
                     reign.next_renewal = self.now;
                 }
             }
-            Command::Shutdown { stop_database } => {
-                self.shutdown = Some(stop_database);
-                // What failed before it was asked to leave says nothing of now: one try is its own.
-                if let Some(reign) = &mut self.reign {
-                    reign.hand_over_failed = false;
-                }
-            }
+            Command::Shutdown { stop_database } => self.asked_to_leave(stop_database),
         }
     }
 
@@ -126,7 +119,7 @@ impl Machine {
     }
 
     /// Who takes a switchover: the one named if it can, else the best that can.
-    fn switchover_target(&self, named: Option<&MemberId>) -> Result<MemberId, String> {
+    pub(super) fn switchover_target(&self, named: Option<&MemberId>) -> Result<MemberId, String> {
         let electable = self.electable_others();
         let streaming = self.streaming_standbys();
         let fit = |member: &MemberId| electable.contains(member) && streaming.contains(member);
@@ -248,25 +241,6 @@ impl Machine {
             && let Some(reign) = &mut self.reign
         {
             reign.request = None;
-        }
-    }
-
-    /// A leader whose agent shuts down hands over, or releases; a paused one leaves everything as it is.
-    fn leave_leadership(&mut self) -> bool {
-        if self.reign.as_ref().is_some_and(|reign| reign.paused) {
-            self.go(State::Stopped, Cause::LeftInOrder);
-            return true;
-        }
-        if self.running.is_some() {
-            return false;
-        }
-        let failed = self.reign.as_ref().is_some_and(|reign| reign.hand_over_failed);
-        match self.switchover_target(None) {
-            Ok(target) if !failed => self.begin_hand_over(target),
-            Ok(_) | Err(_) => {
-                self.give_up("the agent shuts down", Cause::ShutdownAsked);
-                true
-            }
         }
     }
 }

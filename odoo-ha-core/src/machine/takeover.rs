@@ -75,15 +75,18 @@ impl Machine {
             return self.elected(attempt, version);
         }
         let changed = self.view.leader_ref() != take_over.against;
-        let settled = take_over.attempts.under_way.is_none() && take_over.read.is_none();
-        if changed && self.store_is_usable() && take_over.attempts.under_way.is_none() {
+        let idle = take_over.attempts.under_way.is_none();
+        let unsent = idle && take_over.attempts.unsettled.is_empty();
+        let due = idle && take_over.read.is_none() && take_over.again_at <= self.now;
+        if changed && self.store_is_usable() && idle {
             self.go(State::Following, Cause::LeaderSeen);
             return true;
         }
-        if settled && take_over.again_at <= self.now && self.store_is_usable() {
+        let left = if unsent { self.leave_if_asked() } else { self.leave_unanswered() };
+        if !left && due && self.shutdown.is_none() && self.store_is_usable() {
             return self.send_takeover();
         }
-        false
+        left
     }
 
     fn send_takeover(&mut self) -> bool {

@@ -222,7 +222,27 @@ pub const TRANSITIONS: &[Transition] = &[
     row(S::GivingUp, Cause::GaveUp, S::Following, "everything is stopped and leadership is free; this member follows"),
     row(S::Joining, Cause::ShutdownAsked, S::Leaving, "the agent shuts down"),
     row(S::Following, Cause::ShutdownAsked, S::Leaving, "the agent shuts down"),
+    row(S::Freezing, Cause::ShutdownAsked, S::Leaving, "the agent shuts down; a vote that it may have sent stands"),
     row(S::Voting, Cause::ShutdownAsked, S::Leaving, "the agent shuts down; its vote stands"),
+    row(
+        S::TakingOver,
+        Cause::ShutdownAsked,
+        S::Leaving,
+        "the agent shuts down; if the store elects this member all the same, that ends by itself",
+    ),
+    row(
+        S::Resuming,
+        Cause::ShutdownAsked,
+        S::Leaving,
+        "the agent shuts down; the store did not say whether this member still leads, and leadership ends by itself",
+    ),
+    row(
+        S::GivingUp,
+        Cause::ShutdownAsked,
+        S::Leaving,
+        "everything is stopped and the agent shuts down; the store could not be told, and leadership ends by itself",
+    ),
+    row(S::Resuming, Cause::LeftInOrder, S::Stopped, "the cluster is paused; the agent leaves the database running"),
     row(S::Leading, Cause::LeftInOrder, S::Stopped, "the cluster is paused; the agent leaves the database running"),
     row(S::Leaving, Cause::LeftInOrder, S::Stopped, "the agent has left in good order"),
     row(

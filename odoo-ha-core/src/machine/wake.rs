@@ -50,6 +50,7 @@ impl Machine {
         wakes.push(self.policy.write_again_at);
         wakes.push(self.remember_again_at);
         wakes.push(self.stop_again_at);
+        wakes.extend(self.leaves_unanswered_at());
         if self.observing.is_none() {
             wakes.push(self.next_observation);
         }

@@ -14,7 +14,7 @@ use super::config::{AgentConfig, SecretPlace};
 use super::reload;
 use super::supervisor::Supervisor;
 
-/// Added to the time of a switchover: the rest of leaving in good order.
+/// Added to the time of a switchover and to that of a store that does not answer: the rest of leaving in good order.
 const LEAVING: Duration = Duration::from_secs(30);
 
 /// How long the file and the database's settings may take to be read and written.
@@ -96,7 +96,8 @@ async fn read_again(node: &HaHandle, database: &PostgresReplication, file: &Path
 
 /// Begins to leave; the end of the status changes tells when it has left.
 fn leave(node: &HaHandle, config: &AgentConfig, supervisor: &Supervisor) -> bool {
-    let limit = config.timing.timing().switchover_timeout + LEAVING;
+    let timing = config.timing.timing();
+    let limit = timing.switchover_timeout + 2 * timing.ttl + timing.standby_timeout + LEAVING;
     supervisor.stopping(limit);
     let node = node.clone();
     tokio::spawn(async move {

@@ -73,7 +73,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             PROMOTION,
             [
                 "",
-                "if reign.belief_ends() <= self.now {\n            return false;\n        }",
+                "if reign.belief_ends() <= self.now {\n            return self.leave_unanswered();\n        }",
                 "\n        let (serving, term)",
             ],
             "let _ = reign;",

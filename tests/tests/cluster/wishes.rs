@@ -3,7 +3,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use odoo_ha_tests::lab::{Plan, situation};
+use odoo_ha_tests::lab::{Node, Plan, situation};
+use rustix::process::Signal;
 
 #[test]
 fn switchover_to_a_named_node() {
@@ -56,6 +57,25 @@ fn switchover_whose_target_dies_midway() {
         lab.whole().await;
         asking.kill().unwrap();
         asking.wait().unwrap();
+    });
+}
+
+/// Whoever takes the cluster down may have taken the store down first.
+#[test]
+fn agents_leave_while_the_store_is_away() {
+    situation("wishes::agents_leave_while_the_store_is_away", Plan::nodes(2), async |lab| {
+        lab.whole().await;
+        lab.nodes.iter().for_each(Node::unsupervised);
+        lab.store.hosts().for_each(|store| store.plugged(false));
+        lab.nodes.iter().for_each(|node| node.agent().signal(Signal::TERM));
+        let have_left = || lab.nodes.iter().all(|node| !node.agent().is_running());
+        lab.soon("both have left", have_left).await;
+        for node in &lab.nodes {
+            assert!(!node.said("could not be left in good order"), "{} was cut short", node.name());
+            assert!(node.database_processes().is_empty(), "the database of {} runs on", node.name());
+        }
+        lab.store.hosts().for_each(|store| store.plugged(true));
+        lab.nodes.iter().for_each(|node| node.agent().restart());
     });
 }
 
