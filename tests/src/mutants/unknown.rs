@@ -102,7 +102,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         rules: &[6],
         breaks: "a restarted agent believes a store that shows less than its memo",
         edits: &[edit(MACHINE, ["", "seen.max(self.memo_wanted.mark)", ""], "seen")],
-        caught: Catch::Seeds { profile: "forgetful", seeds: 60, by: &["forgetful_store_is_refused"] },
+        caught: Catch::Seeds { profile: "forgetful", seeds: 150, by: &["forgetful_store_is_refused"] },
     },
     Mutant {
         name: "resumes_without_its_memory",

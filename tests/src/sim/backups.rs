@@ -1,7 +1,7 @@
 //! A store that forgets: backups of it, one of which comes back as if nothing had happened since, and what an operator does about that.
 //!
 //! Until somebody acts on what it shows, the judges go by what it should show. Not promised, and so not drawn: that a member which was away when it changed who counts knows
-//! better than a store that forgot just that.
+//! better than a store that forgot just that; and that one which was away for all that is forgotten knows that its leader renewed meanwhile.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -86,6 +86,17 @@ impl World {
         self.present().iter().all(|name| self.node(name).memo.mark >= counted && counted.term > Term(0))
     }
 
+    /// Every agent that lives has seen, or written down, a newer leader record than that backup has. One that is started later begins to count anew.
+    fn all_have_seen_newer(&self, backup: &Store) -> bool {
+        let seen = |name: &MemberId| {
+            let node = self.node(name);
+            let status = node.machine.as_ref().map(odoo_ha_core::machine::Machine::status);
+            let record = status.and_then(|status| status.leader_record);
+            record.is_none_or(|record| record.mark.max(node.memo.mark) > mark_of(backup))
+        };
+        self.present().iter().all(seen)
+    }
+
     /// Whether a backup of so many seconds ago may come back; not promised of every one.
     pub(super) fn may_forget(&self, seconds: usize) -> bool {
         let usable = |backup: &Store| {
@@ -93,6 +104,7 @@ impl World {
             backup.leader().is_some()
                 && mark_of(backup) < mark_of(&self.store)
                 && (same || self.all_remember_who_counts())
+                && self.all_have_seen_newer(backup)
         };
         self.backup(seconds).is_some_and(usable)
     }

@@ -59,6 +59,10 @@ impl AddressIsSafe {
     }
 
     fn unsafe_at(&mut self, world: &World, name: &MemberId, node: &Node, until: Option<Moment>) -> Option<String> {
+        // Frozen in the moment in which its belief became shorter, it has not told its watchdog. That goes by the end that it knew, which is no later than
+        // the record's: another invariant.
+        let known = node.watchdog.filter(|_| node.frozen).and_then(|(deadline, _)| deadline).map(Moment::from_origin);
+        let until = until.max(known);
         let believes = until.is_some_and(|until| until > node.clock.shows(world.now));
         let may_sleep = (node.frozen || node.detach_fails) && node.config.watchdog.is_none();
         if believes || may_sleep {
