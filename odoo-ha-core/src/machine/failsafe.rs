@@ -38,7 +38,6 @@ pub(super) struct Round {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(super) struct Leave {
     round: Option<Round>,
-    rounds: u64,
     next_at: Option<Moment>,
     /// All accepted: asked when, for how long.
     granted: Option<(Moment, Duration)>,
@@ -97,8 +96,8 @@ impl Machine {
             return;
         }
         let (Some(members), ttl) = (reign.listed(), reign.shortest_ttl()) else { return };
-        reign.leave.rounds += 1;
-        let rounds = reign.leave.rounds;
+        self.rounds_asked += 1;
+        let rounds = self.rounds_asked;
         let pause = reign.timing.renew_interval.max(SHORTEST_ROUND);
         reign.leave.next_at = Some(self.now + pause);
         let mark = reign.leader.mark;
@@ -174,8 +173,7 @@ impl Machine {
             return;
         }
         // From here on the new version rules: it may list whom nobody asked, and give less time.
-        let rounds = reign.leave.rounds;
-        let said = std::mem::replace(&mut reign.leave, Leave { rounds, ..Leave::default() }).said;
+        let said = std::mem::take(&mut reign.leave).said;
         if said {
             self.tell(EventKind::Failsafe { active: false }, "the store answers again".into());
         }

@@ -138,6 +138,8 @@ pub struct Machine {
     discard_read: Option<CallId>,
     /// What it has promised a leader that does not reach the store.
     hold: Option<failsafe::Hold>,
+    /// How often it has asked the members itself, in all of its reigns: they answer no round twice.
+    rounds_asked: u64,
     /// This member does not suspect or vote before this.
     hold_off_until: Moment,
     /// False suspicions in a row.
@@ -215,6 +217,7 @@ impl Machine {
             needs_discard: false,
             discard_read: None,
             hold: None,
+            rounds_asked: 0,
             hold_off_until: now,
             false_alarms: 0,
             frozen: None,

@@ -4,6 +4,7 @@ use odoo_ha_core::event::EventKind;
 use odoo_ha_core::machine::{Command, StateName};
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::sim::World;
 
 use super::{heals, millis, seconds, settled};
@@ -38,6 +39,30 @@ fn nobody_notices() {
         heals(&mut world);
         world.run(seconds(5));
         assert!(says(&world, true) && says(&world, false), "seed {seed}\n{}", world.story());
+    }
+}
+
+/// A leader went on without the store, lost leadership and came by it again, in one life of its agent: the members let it go on as before.
+#[test]
+fn again_in_another_reign() {
+    for seed in 0..12 {
+        let (mut world, leader, others) = talking(2, SyncMode::Synchronous, seed);
+        world.store_goes_away(seconds(60));
+        world.run(seconds(61));
+        for target in [&others[0], &leader] {
+            heals(&mut world);
+            let kind = RequestKind::Switchover { target: Some(target.clone()) };
+            world.command(&leader, Command::Request { id: format!("to {target}"), kind });
+            world.run_until("it leads", seconds(10), |world| world.leader().as_ref() == Some(target));
+        }
+        heals(&mut world);
+        world.run(seconds(2));
+        world.measure();
+        world.store_goes_away(seconds(30));
+        world.run(seconds(31));
+        assert_eq!(world.leader().as_ref(), Some(&leader), "seed {seed}\n{}", world.story());
+        assert!(world.longest_gap < millis(300), "seed {seed}: {:?}\n{}", world.longest_gap, world.story());
+        heals(&mut world);
     }
 }
 
