@@ -66,8 +66,10 @@ mod wishes_at_the_same_moment;
 
 use std::time::Duration;
 
+use odoo_ha_core::machine::Command;
 use odoo_ha_core::member::MemberId;
 use odoo_ha_core::policy::SyncMode;
+use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::sim::World;
 
 /// A whole cluster, its leader, and the others.
@@ -88,6 +90,11 @@ fn heals(world: &mut World) {
     world.run_until("whole again", Duration::from_secs(30), World::whole);
     assert_eq!(world.lost(), 0, "{}", world.story());
     world.assert_sound();
+}
+
+/// An operator's wish, told to that member.
+fn ask(world: &mut World, on: &MemberId, id: &str, kind: RequestKind) {
+    world.command(on, Command::Request { id: id.to_owned(), kind });
 }
 
 fn seconds(count: u64) -> Duration {

@@ -8,7 +8,7 @@ use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::sim::{Answerless, World};
 
-use super::{heals, millis, seconds, settled, whole};
+use super::{ask, heals, millis, seconds, settled, whole};
 
 /// More than a `ttl` for the answer, and as much and `standby_timeout` for others to notice, at the default times.
 const LEAVES_WITHIN: Duration = Duration::from_secs(14);
@@ -54,11 +54,6 @@ fn the_last_one_stops_its_database_and_releases() {
     world.start_agent(&leader);
     world.start_agent(&others[0]);
     heals(&mut world);
-}
-
-fn ask(world: &mut World, on: &MemberId, kind: RequestKind) {
-    let id = format!("{kind:?}");
-    world.command(on, Command::Request { id, kind });
 }
 
 /// The store is gone for this member; it is asked to leave, and does. Then the store is back, and so is it.
@@ -132,7 +127,7 @@ fn an_unconfirmed_leader_leaves_without_the_store() {
         for seed in 0..10 {
             let (mut world, leader, others) = settled(World::with(2, seed, |config| config.watchdog = None));
             if paused {
-                ask(&mut world, &leader, RequestKind::Pause);
+                ask(&mut world, &leader, "pause", RequestKind::Pause);
                 world.run_until("a pause", seconds(3), |world| {
                     world.store.leader_record().is_some_and(|record| record.paused)
                 });
@@ -152,7 +147,7 @@ fn an_unconfirmed_leader_leaves_without_the_store() {
             world.start_agent(&leader);
             if paused {
                 world.run_until("it leads on", seconds(10), |world| world.leader().as_ref() == Some(&leader));
-                ask(&mut world, &leader, RequestKind::Resume);
+                ask(&mut world, &leader, "resume", RequestKind::Resume);
             }
             heals(&mut world);
         }

@@ -7,7 +7,7 @@ use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::RequestKind;
 use odoo_ha_tests::sim::World;
 
-use super::{heals, millis, seconds, settled};
+use super::{ask, heals, millis, seconds, settled};
 
 const MODES: [SyncMode; 3] = [SyncMode::Synchronous, SyncMode::Asynchronous, SyncMode::Strict];
 
@@ -52,7 +52,7 @@ fn again_in_another_reign() {
         for target in [&others[0], &leader] {
             heals(&mut world);
             let kind = RequestKind::Switchover { target: Some(target.clone()) };
-            world.command(&leader, Command::Request { id: format!("to {target}"), kind });
+            ask(&mut world, &leader, &format!("to {target}"), kind);
             world.run_until("it leads", seconds(10), |world| world.leader().as_ref() == Some(target));
         }
         heals(&mut world);

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use odoo_ha_core::event::EventKind;
-use odoo_ha_core::machine::Command;
 use odoo_ha_core::member::{ClusterId, MemberId};
 use odoo_ha_core::policy::SyncMode;
 use odoo_ha_core::records::{Header, RequestKind, RequestOutcome, RequestRecord, decode, encode};
@@ -11,11 +10,7 @@ use odoo_ha_core::store::Key;
 use odoo_ha_core::term::Nonce;
 use odoo_ha_tests::sim::{World, member};
 
-use super::{heals, millis, seconds, whole};
-
-fn ask(world: &mut World, on: &MemberId, id: &str, kind: RequestKind) {
-    world.command(on, Command::Request { id: id.to_owned(), kind });
-}
+use super::{ask, heals, millis, seconds, whole};
 
 /// Another member, or `odoo-hactl`, writes a wish.
 fn somebody_asks(world: &mut World, id: &str, kind: RequestKind, outcome: RequestOutcome) {
