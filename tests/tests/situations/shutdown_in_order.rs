@@ -42,18 +42,26 @@ fn a_standby_leaves_without_holding_up_commits() {
     }
 }
 
+/// However long its database takes to stop, the store is told.
 #[test]
 fn the_last_one_stops_its_database_and_releases() {
-    let (mut world, leader, others) = whole(2, SyncMode::Synchronous, 1);
-    world.kill_agent(&others[0]);
-    world.kill_database(&others[0]);
-    world.run(seconds(5));
-    world.command(&leader, Command::Shutdown { stop_database: true });
-    world.run_until("it has left", seconds(20), |world| world.state(&leader) == Some(StateName::Stopped));
-    assert!(!world.node(&leader).database.state.runs());
-    world.start_agent(&leader);
-    world.start_agent(&others[0]);
-    heals(&mut world);
+    for hangs in [0, 7] {
+        let (mut world, leader, others) = whole(2, SyncMode::Synchronous, 1);
+        world.kill_agent(&others[0]);
+        world.kill_database(&others[0]);
+        world.run(seconds(5));
+        world.node_mut(&leader).stop_hangs = hangs > 0;
+        world.command(&leader, Command::Shutdown { stop_database: true });
+        world.run(seconds(hangs));
+        world.node_mut(&leader).stop_hangs = false;
+        world.run_until("it has left", seconds(20), |world| world.state(&leader) == Some(StateName::Stopped));
+        assert!(!world.node(&leader).database.state.runs());
+        let record = world.store.leader_record().expect("there is one");
+        assert_eq!(record.holder, None, "leadership is not released\n{}", world.story());
+        world.start_agent(&leader);
+        world.start_agent(&others[0]);
+        heals(&mut world);
+    }
 }
 
 /// The store is gone for this member; it is asked to leave, and does. Then the store is back, and so is it.
@@ -151,5 +159,33 @@ fn an_unconfirmed_leader_leaves_without_the_store() {
             }
             heals(&mut world);
         }
+    }
+}
+
+/// What ran by leadership does not run on without it, although the database was to be left alone and could not be stopped at first.
+#[test]
+fn an_unconfirmed_primary_is_stopped_before_its_agent_leaves() {
+    for seed in 0..10 {
+        let (mut world, leader, others) = settled(World::with(2, seed, |config| config.watchdog = None));
+        world.kill_agent(&leader);
+        world.start_agent(&leader);
+        world.answerless.insert(leader.clone(), vec![Answerless::NotDone; 60]);
+        world.run_until("it resumes", seconds(2), |world| world.state(&leader) == Some(StateName::Resuming));
+        world.node_mut(&leader).cut_from_store = true;
+        world.node_mut(&others[0]).cut_from_store = true;
+        world.node_mut(&leader).stop_hangs = true;
+        world.command(&leader, Command::Shutdown { stop_database: false });
+        world.run_until("it begins to leave", seconds(14), |world| world.state(&leader) == Some(StateName::Leaving));
+        // The stop that hangs is given up, and there is another.
+        world.run(seconds(10));
+        assert!(world.node(&leader).database.state.runs(), "seed {seed}: there is nothing left to stop");
+        world.node_mut(&leader).stop_hangs = false;
+        world.run_until("it has left", seconds(30), |world| world.state(&leader) == Some(StateName::Stopped));
+        assert!(!world.node(&leader).database.state.runs(), "seed {seed}\n{}", world.story());
+        world.answerless.clear();
+        world.node_mut(&leader).cut_from_store = false;
+        world.node_mut(&others[0]).cut_from_store = false;
+        world.start_agent(&leader);
+        heals(&mut world);
     }
 }
